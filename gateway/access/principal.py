@@ -1,0 +1,35 @@
+"""Who acts, and what it may do."""
+
+from dataclasses import dataclass
+
+from gateway.access.models import ALL, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A client, by one of its keys. `client_id` and `name` go into the log as text."""
+
+    client_id: str
+    name: str
+    key_prefix: str
+    operations: frozenset[str]
+    sources: frozenset[str]
+    scopes: frozenset[str] = frozenset()
+
+    def may_use(self, operation: str) -> bool:
+        """Whether the operation is among its own."""
+        return ALL in self.operations or operation in self.operations
+
+    def may_send_to(self, source: str) -> bool:
+        """Whether the source is among its own. The id counts exactly as written."""
+        return ALL in self.sources or source in self.sources
+
+    @property
+    def may_send_to_all(self) -> bool:
+        """Whether no source is closed to it."""
+        return ALL in self.sources
+
+    @property
+    def sees_all_calls(self) -> bool:
+        """Whether it may read the calls of others."""
+        return Scope.AUDIT in self.scopes

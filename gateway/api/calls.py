@@ -1,0 +1,119 @@
+"""/v1/calls: the log, as far as it is the caller's to see."""
+
+import json
+import uuid
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from gateway.access.principal import Principal
+from gateway.api.authentication import principal_of
+from gateway.api.problems import Problem
+from gateway.audit import view
+from gateway.audit.database import using_log
+from gateway.audit.log import available
+from gateway.audit.models import Channel
+from gateway.audit.view import Query, Record
+from gateway.operations import OPERATIONS
+
+_EQUAL = ("operation", "channel", "source", "client", "actor", "request_id")
+
+
+class CallsQuery(serializers.Serializer[Any]):
+    """Filters of the list; all that are given must hold."""
+
+    operation = serializers.ChoiceField(choices=list(OPERATIONS), required=False)
+    channel = serializers.ChoiceField(choices=Channel.values, required=False)
+    source = serializers.CharField(required=False, max_length=1000)
+    client = serializers.UUIDField(required=False)
+    actor = serializers.CharField(required=False, max_length=200)
+    request_id = serializers.CharField(required=False, max_length=200)
+    result = serializers.ChoiceField(choices=[value for value, _ in view.STATES], required=False)
+    since = serializers.DateTimeField(required=False, help_text="From this time on; without it, the last 7 days.")
+    until = serializers.DateTimeField(required=False, help_text="Before this time.")
+    cursor = serializers.UUIDField(required=False, help_text="Given by `next`.")
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
+
+
+class CallsView(APIView):
+    """The calls that the key may see, newest first."""
+
+    def get(self, request: Request) -> HttpResponse:
+        """One page."""
+        principal = principal_of(request._request)
+        unknown = sorted(set(request.query_params) - set(CallsQuery().fields))
+        if unknown:
+            raise Problem(400, "bad_parameter", f"There is no filter of this name; there are {', '.join(CallsQuery().fields)}.")
+        given = CallsQuery(data=request.query_params.dict())
+        given.is_valid(raise_exception=True)
+        values = given.validated_data
+        equal = {name: str(values[name]) for name in _EQUAL if name in values}
+        query = Query(
+            equal={**equal, **_own(principal)},
+            result=values.get("result"),
+            since=values.get("since"),
+            until=values.get("until"),
+            before=values.get("cursor"),
+            limit=values["limit"],
+        )
+        if not principal.sees_all_calls and equal.get("client", principal.client_id) != principal.client_id:
+            return Response({"results": [], "next": None})
+        with available(), using_log():
+            records, more = view.find(query)
+        following = None
+        if more:
+            parameters = request.query_params.copy()
+            parameters["cursor"] = str(records[-1].call.id)
+            following = request.build_absolute_uri(f"?{parameters.urlencode()}")
+        return Response({"results": [shape(record) for record in records], "next": following})
+
+
+class CallView(APIView):
+    """One call."""
+
+    def get(self, request: Request, call_id: uuid.UUID) -> HttpResponse:
+        """Its shape, as in the list."""
+        principal = principal_of(request._request)
+        with available(), using_log():
+            record = view.get(call_id, _own(principal).get("client"))
+        if record is None:
+            raise Http404
+        return Response(shape(record))
+
+
+def shape(record: Record) -> dict[str, Any]:
+    """A call as REST shows it. Times are UTC, durations ms."""
+    call, outcome = record.call, record.outcome
+    return {
+        "id": str(call.id),
+        "at": call.at,
+        **{name: getattr(call, name) or None for name in ("operation", "channel", "client", "actor", "key_prefix", "source", "destination")},
+        **{name: getattr(call, name) or None for name in ("job_run_id", "request_id")},
+        "events": call.events,
+        "bytes": call.bytes,
+        "sha256": call.sha256 or None,
+        "result": record.result,
+        "status": outcome.status if outcome else None,
+        "attempts": outcome.attempts if outcome else None,
+        "duration_ms": outcome.duration_ms if outcome else None,
+        "upstream_ms": outcome.upstream_ms if outcome else None,
+        "reason": (outcome.reason or None) if outcome else None,
+        "errors": [
+            {name: fault[name] for name in ("pointer", "detail", "cure")} for fault in json.loads((outcome.faults if outcome else "") or "[]")
+        ],
+        "resend_of": _text(call.resend_of),
+        "job": _text(call.job),
+    }
+
+
+def _own(principal: Principal) -> dict[str, str]:
+    """The filter that keeps a client to its own calls."""
+    return {} if principal.sees_all_calls else {"client": principal.client_id}
+
+
+def _text(value: uuid.UUID | None) -> str | None:
+    return str(value) if value else None

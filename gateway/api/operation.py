@@ -1,0 +1,93 @@
+"""The view behind the five operations' routes, made from the table of operations."""
+
+import json
+from typing import Any, ClassVar
+
+from django.http import HttpRequest, HttpResponse
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from gateway.api.authentication import principal_of
+from gateway.api.problems import Problem, log_unavailable, respond
+from gateway.api.received import address_of, body_of
+from gateway.audit.log import LogUnavailableError
+from gateway.audit.models import Channel
+from gateway.audit.redaction import KEPT_HEADERS
+from gateway.forwarding.admission import PASSED_ON
+from gateway.forwarding.answer import Answer
+from gateway.forwarding.submission import Submission
+from gateway.operations import Operation
+from gateway.submission import submit
+
+_HEADERS = frozenset(KEPT_HEADERS) | frozenset(PASSED_ON)
+
+
+class OperationView(APIView):
+    """POST one body to RudderStack."""
+
+    operation: ClassVar[Operation]
+
+    def post(self, request: Request) -> HttpResponse:
+        """Forward it and answer as JSON."""
+        try:
+            return present(submit(self._submission(request._request)))
+        except LogUnavailableError:
+            return respond(log_unavailable())
+
+    def _submission(self, request: HttpRequest) -> Submission:
+        return Submission(
+            principal=principal_of(request),
+            operation=self.operation,
+            body=body_of(request),
+            channel=Channel.REST,
+            address=address_of(request),
+            request_id=request.request_id,  # type: ignore[attr-defined]
+            headers={name: value for name in _HEADERS if (value := request.headers.get(name)) is not None},
+            idempotency_key=request.headers.get("Idempotency-Key", "").strip(),
+            dry_run=_dry_run(request),
+        )
+
+
+def view_of(operation: Operation) -> Any:
+    """The view class of one operation."""
+    return type(f"{operation.route.capitalize()}View", (OperationView,), {"operation": operation, "__doc__": operation.help})
+
+
+def present(answer: Answer) -> HttpResponse:
+    """The answer as HTTP."""
+    if answer.succeeded:
+        content = answer.raw if answer.raw is not None else json.dumps(answer.document)
+        response = HttpResponse(content, status=answer.status, content_type="application/json")
+    elif answer.raw is not None and answer.status < 500:
+        response = HttpResponse(answer.raw, status=answer.status, content_type="application/json")
+    else:
+        response = respond(
+            Problem(
+                answer.status,
+                answer.reason,
+                answer.detail,
+                errors=answer.errors,
+                origin=answer.origin,
+                outcome=answer.result,
+                retryable=answer.retryable,
+                audit_id=str(answer.call_id),
+            )
+        )
+    response["X-Audit-Id"] = str(answer.call_id)
+    if answer.retry_after is not None:
+        response["Retry-After"] = answer.retry_after
+    if answer.replayed:
+        response["Idempotency-Replayed"] = "true"
+    if answer.pending:
+        response["X-Audit-State"] = "pending"
+    return response
+
+
+def _dry_run(request: HttpRequest) -> bool:
+    """`?dry_run=true`. Another value is refused: who meant to try must not send."""
+    value = request.GET.get("dry_run")
+    if value is None or value.lower() in ("false", "0"):
+        return False
+    if value.lower() in ("true", "1"):
+        return True
+    raise Problem(400, "bad_parameter", "dry_run must be true or false. Nothing was sent.")

@@ -1,0 +1,135 @@
+"""Everything that goes wrong, as application/problem+json (RFC 9457). No exception's text reaches a caller or the log: it can quote values."""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from django.core.exceptions import PermissionDenied
+from django.core.signals import got_request_exception
+from django.dispatch import receiver
+from django.http import Http404, HttpRequest, HttpResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from gateway.audit.log import LogUnavailableError
+from gateway.contract.faults import Fault
+
+TYPE: Final = "application/problem+json"
+LOG_UNAVAILABLE: Final = "The audit log cannot be written, and without it nothing is sent. Nothing was sent: send it again later."
+_logger = logging.getLogger(__name__)
+
+
+class Problem(exceptions.APIException):
+    """A problem to answer with; `extra` are further members of the document."""
+
+    def __init__(
+        self, status: int, reason: str, detail: str, *, errors: Iterable[Fault] = (), headers: Mapping[str, str] | None = None, **extra: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status_code = status
+        self.reason = reason
+        self.errors = list(errors)
+        self.headers = dict(headers or {})
+        self.extra = extra
+
+
+def respond(problem: Problem) -> HttpResponse:
+    """The response for a problem."""
+    try:
+        title = HTTPStatus(problem.status_code).phrase
+    except ValueError:
+        title = "Error"
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": title,
+        "status": problem.status_code,
+        "detail": str(problem.detail),
+        "reason": problem.reason,
+        "origin": "gateway",
+        **problem.extra,
+    }
+    if problem.errors:
+        document["errors"] = [public(fault) for fault in problem.errors]
+    # ASCII only: lone surrogates of an upstream text could not be encoded otherwise.
+    response = HttpResponse(json.dumps(document), status=problem.status_code, content_type=TYPE)
+    for name, value in problem.headers.items():
+        response[name] = value
+    return response
+
+
+def public(fault: Fault) -> dict[str, str]:
+    """A fault as callers see it."""
+    return {"pointer": fault.pointer, "detail": fault.detail, "cure": fault.cure}
+
+
+def log_unavailable(**headers: str) -> Problem:
+    """503: no log, no sending."""
+    return Problem(503, "log_unavailable", LOG_UNAVAILABLE, headers={"Retry-After": "1", **headers}, outcome="failed", retryable=True)
+
+
+def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | HttpResponse:
+    """What DRF calls for whatever a view raises."""
+    if isinstance(error, Problem):
+        return respond(error)
+    if isinstance(error, LogUnavailableError):
+        return respond(log_unavailable())
+    if isinstance(error, exceptions.MethodNotAllowed):
+        view = context["view"]
+        allow = {"Allow": ", ".join(view.allowed_methods)}
+        return respond(Problem(405, "method_not_allowed", f"Use {allow['Allow']} here.", headers=allow))
+    if isinstance(error, exceptions.ValidationError):
+        return respond(Problem(400, "bad_parameter", _first(error.detail)))
+    if isinstance(error, Http404):
+        return respond(Problem(404, "not_found", "There is no such thing here, or it is not yours to see."))
+    if isinstance(error, exceptions.APIException | PermissionDenied):
+        return respond(Problem(getattr(error, "status_code", 403), "refused", "The request cannot be served."))
+    log_exception(error)
+    return respond(_internal())
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """404 of a path that is no route."""
+    return respond(Problem(404, "no_such_route", "There is no such route. /openapi.json lists all; none ends in a slash."))
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """400 of Django's own, such as a Host header that DJANGO_ALLOWED_HOSTS does not have."""
+    return respond(Problem(400, "bad_request", "The request is malformed, or its Host is not among DJANGO_ALLOWED_HOSTS."))
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """403 of Django's own."""
+    return respond(Problem(403, "forbidden", "This is not allowed."))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500 outside the REST views."""
+    return respond(_internal())
+
+
+def log_exception(error: BaseException) -> None:
+    """Where it happened and of what kind; not its text."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    _logger.error("unexpected %s\n%s", type(error).__name__, frames)
+
+
+@receiver(got_request_exception, dispatch_uid="gateway.api.problems")
+def _log_uncaught(sender: object, **_: Any) -> None:
+    error = sys.exc_info()[1]
+    if error is not None:
+        log_exception(error)
+
+
+def _internal() -> Problem:
+    return Problem(500, "internal", "The gateway failed. The log of its process has the place, under this request's X-Request-Id.")
+
+
+def _first(detail: Any) -> str:
+    if isinstance(detail, dict):
+        name, messages = next(iter(detail.items()))
+        return f"{name}: {_first(messages)}"
+    return str(detail[0]) if isinstance(detail, list) else str(detail)

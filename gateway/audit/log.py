@@ -1,0 +1,125 @@
+"""Writing the log: the one way to add a row. Whoever cannot write learns it at once, by LogUnavailableError."""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+from django.db import DatabaseError, IntegrityError, InterfaceError, models, transaction
+from django.utils import timezone
+
+from gateway.audit.database import using_log, writing_log
+from gateway.audit.models import Action, AppendOnlyModel, Call, Channel, Outcome, Result
+from gateway.audit.texts import storable
+
+_MAX_OUTCOMES: Final = 8
+_logger = logging.getLogger(__name__)
+
+
+class LogUnavailableError(Exception):
+    """The log takes no row, so nothing may be sent."""
+
+
+class TryTakenError(Exception):
+    """Another call holds this try of the idempotency key."""
+
+
+@contextmanager
+def available() -> Iterator[None]:
+    """Turns whatever the database raises into LogUnavailableError."""
+    try:
+        yield
+    except (DatabaseError, InterfaceError) as error:
+        # The driver's text can quote values of the row; its kind is enough to find the cause.
+        _logger.error("the audit log cannot be used: %s, caused by %s", type(error).__name__, type(error.__cause__ or error).__name__)
+        raise LogUnavailableError(type(error).__name__) from None
+
+
+def intend(call: Call) -> None:
+    """Commit the intent. Raises TryTakenError, LogUnavailableError."""
+    with available(), writing_log():
+        try:
+            _insert(call)
+        except IntegrityError:
+            if call.idempotency_try is None:
+                raise
+            raise TryTakenError from None
+
+
+def close(call: Call, outcome: Outcome) -> None:
+    """Commit what came of the call, after what was said of it before. Raises LogUnavailableError."""
+    outcome.call = call
+    with available(), writing_log():
+        for number in range(1, _MAX_OUTCOMES + 1):
+            outcome.number = number
+            try:
+                return _insert(outcome)
+            except IntegrityError:
+                if number == _MAX_OUTCOMES:
+                    raise
+
+
+def record(call: Call, outcome: Outcome) -> None:
+    """Commit a call that is over before it began: refused, or a dry run. Both rows or none. Raises LogUnavailableError."""
+    outcome.call = call
+    with available(), writing_log(), transaction.atomic():
+        _insert(call)
+        _insert(outcome)
+
+
+def act(action: Action) -> None:
+    """Commit something that somebody did; inside a transaction, together with it. Raises LogUnavailableError."""
+    with available(), writing_log():
+        _insert(action)
+
+
+def last_try(client: str, idempotency_key: str) -> Call | None:
+    """The latest intent under this key. Raises LogUnavailableError."""
+    tries = Call.objects.filter(client=client, idempotency_key=idempotency_key, idempotency_try__isnull=False)
+    with available(), using_log():
+        return tries.order_by("-idempotency_try").first()
+
+
+def last_outcome(call: Call) -> Outcome | None:
+    """What was said last of what came of the call. Raises LogUnavailableError."""
+    with available(), using_log():
+        return Outcome.objects.filter(call=call).order_by("-number").first()
+
+
+def probe() -> None:
+    """Whether the log takes a row: one is written and rolled back. Raises LogUnavailableError."""
+    now = timezone.now()
+    with available(), writing_log(), transaction.atomic():
+        _insert(Call(at=now, deadline_at=now, operation="replay", channel=Channel.CLI, actor="readiness", request_id="readiness"))
+        transaction.set_rollback(True)
+
+
+def close_overdue(*, whole_log: bool = False) -> int:
+    """Write `unknown` for calls whose deadline passed without an outcome: of the last day, or ever. Returns how many."""
+    now = timezone.now()
+    overdue = Call.objects.filter(deadline_at__lt=now).filter(~models.Exists(Outcome.objects.filter(call=models.OuterRef("pk"))))
+    if not whole_log:
+        overdue = overdue.filter(id__gte=Call.lowest_id(now - timedelta(days=1)))
+    with using_log():
+        ids = list(overdue.order_by("id").values_list("id", flat=True)[:10_000])
+    for start in range(0, len(ids), 500):
+        rows = [Outcome(call_id=id_, at=now, result=Result.UNKNOWN, reason="deadline_passed") for id_ in ids[start : start + 500]]
+        with writing_log():
+            Outcome.objects.bulk_create(rows, ignore_conflicts=True)
+    return len(ids)
+
+
+def as_json(rows: Iterable[dict[str, Any]]) -> str:
+    """A list as the text that the log keeps; "" for an empty one."""
+    kept = list(rows)
+    return json.dumps(kept, ensure_ascii=True) if kept else ""
+
+
+def _insert(row: AppendOnlyModel) -> None:
+    for field in row._meta.concrete_fields:
+        value = getattr(row, field.attname)
+        if isinstance(value, str):
+            setattr(row, field.attname, storable(value, getattr(field, "max_length", None) or 100_000))
+    row.save()

@@ -1,0 +1,77 @@
+"""What of headers and answers may stand in the log: an allow-list for headers, and masks for what looks like a secret or a person."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final
+
+from django.conf import settings
+
+from gateway.audit.texts import storable
+
+MASK: Final = "[masked]"
+KEPT_HEADERS: Final = (
+    "Content-Type",
+    "Content-Encoding",
+    "Content-Length",
+    "User-Agent",
+    "X-Rudder-Source-Id",
+    "X-Rudder-Destination-Id",
+    "X-Rudder-Job-Run-Id",
+    "X-Rudder-Task-Run-Id",
+    "Prefer",
+    "traceparent",
+)
+"""Not Authorization, which is a secret, and not AnonymousId, which is a person."""
+ANSWER_CHARACTERS: Final = 2048
+_HEADER_CHARACTERS: Final = 512
+_LOOK_AT: Final = 4
+"""Text this many times longer than what is kept is looked at for secrets, so that none is cut in half before it is known."""
+# Every repetition is bounded: a text made to be slow must not be.
+_PATTERNS: Final = (
+    re.compile(r"[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{1,190}"),  # mail addresses
+    re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/@:]{1,100}:[^\s/@]{1,200}@", re.IGNORECASE),  # credentials in addresses
+    re.compile(r"\b(?:Basic|Bearer)\s+[A-Za-z0-9+/=._~-]{4,}", re.IGNORECASE),
+    re.compile(r"\brgw_[A-Za-z0-9_-]{6,}"),  # this gateway's keys
+    re.compile(r"(?i)\b(password|passwd|secret|token|api[_-]?key|write[_-]?key)(\"?\s*[=:]\s*\"?)[^\s\",&}]+"),
+)
+
+
+def mask(text: str) -> str:
+    """`text` with secrets and mail addresses masked: those that settings know by value, and those known by their shape."""
+    for secret in _known_secrets():
+        text = text.replace(secret, MASK)
+    for pattern in _PATTERNS:
+        text = pattern.sub(_masked, text)
+    return text
+
+
+def masked_headers(headers: Mapping[str, str]) -> str:
+    """The allow-listed headers as JSON text, masked; names as in `KEPT_HEADERS`."""
+    kept = {name: _kept(headers[name], _HEADER_CHARACTERS) for name in KEPT_HEADERS if headers.get(name)}
+    return json.dumps(kept, sort_keys=True, ensure_ascii=False) if kept else ""
+
+
+def masked_answer(content: bytes) -> str:
+    """The beginning of an answer's text, masked."""
+    return _kept(content[: _LOOK_AT * 4 * ANSWER_CHARACTERS].decode("utf-8", "replace"), ANSWER_CHARACTERS)
+
+
+def _kept(text: str, characters: int) -> str:
+    return storable(mask(text[: _LOOK_AT * characters]), characters)
+
+
+def _masked(match: re.Match[str]) -> str:
+    return "".join(group for group in match.groups() if group) + MASK
+
+
+@lru_cache(maxsize=1)
+def _known_secrets_of(*secrets: str) -> tuple[str, ...]:
+    return tuple(sorted({secret for secret in secrets if len(secret) >= 3}, key=len, reverse=True))
+
+
+def _known_secrets() -> Iterable[str]:
+    return _known_secrets_of(
+        settings.RUDDERSTACK_PASS, settings.RUDDERSTACK_USER, *settings.RUDDERSTACK_WRITE_KEYS.values(), settings.SECRET_KEY
+    )

@@ -1,0 +1,135 @@
+"""A request body: read, unpacked, digested and parsed at most once, each when it is first asked for."""
+
+import zlib
+from collections.abc import Callable
+from functools import cached_property
+from hashlib import sha256
+from typing import Final
+
+from gateway.contract.decoding import MAX_DEPTH, NotJsonError, TooDeepError, decode
+from gateway.contract.events import check_events
+from gateway.contract.faults import Fault
+from gateway.contract.messages import check_messages
+from gateway.contract.quick import quick_check
+from gateway.contract.reading import Reading
+from gateway.contract.verdict import Verdict
+from gateway.operations import Operation, Shape
+
+GZIP: Final = "gzip"
+"""The one Content-Encoding that RudderStack undoes, in exactly these letters; it ignores any other name and reads the bytes as they are."""
+
+
+class BodyTooLargeError(Exception):
+    """The body, as received or unpacked, has more bytes than `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+
+class BrokenGzipError(Exception):
+    """The body is named gzip and is none, or is cut, or goes on after its end."""
+
+
+class Body:
+    """The bytes of one request. `read` is called once, when they are first needed; `cap` bounds the unpacked bytes (None: no bound)."""
+
+    def __init__(self, read: Callable[[], bytes], encoding: str = "", cap: int | None = None) -> None:
+        self._read = read
+        self._encoding = encoding.strip()
+        self._cap = cap
+        self._verdicts: dict[str, Verdict] = {}
+
+    @classmethod
+    def of(cls, received: bytes, encoding: str = "", cap: int | None = None) -> "Body":
+        """A body whose bytes are there already."""
+        return cls(lambda: received, encoding, cap)
+
+    @property
+    def was_read(self) -> bool:
+        """Whether anybody has asked for the bytes yet."""
+        return "received" in self.__dict__
+
+    @cached_property
+    def received(self) -> bytes:
+        """The bytes as they came and as they are sent on. Raises what the door's reader raises."""
+        return self._read()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the received bytes, in hexadecimal."""
+        return sha256(self.received).hexdigest()
+
+    @cached_property
+    def text(self) -> bytes:
+        """The bytes that RudderStack will parse. Raises BodyTooLargeError, BrokenGzipError."""
+        if self._encoding != GZIP or not self.received:
+            self._bound(len(self.received))
+            return self.received
+        return self._unpack()
+
+    def quick(self, operation: Operation) -> Reading | None:
+        """The quick check: a reading means that RudderStack accepts; None means that the exact check must tell. Raises BodyTooLargeError."""
+        try:
+            return quick_check(operation, self.text)
+        except BrokenGzipError:
+            return None
+
+    def exact(self, operation: Operation, max_depth: int | None = MAX_DEPTH) -> Verdict:
+        """RudderStack's decision and every fault. Raises BodyTooLargeError.
+
+        Text nested deeper than `max_depth` is not parsed: its one fault is the gateway's own. None reads any depth, as RudderStack does.
+        """
+        if operation.name not in self._verdicts:
+            self._verdicts[operation.name] = self._judge(operation, max_depth)
+        return self._verdicts[operation.name]
+
+    def _judge(self, operation: Operation, max_depth: int | None) -> Verdict:
+        try:
+            text = self.text
+        except BrokenGzipError:
+            return _single("broken_gzip", "The body is named gzip but cannot be unpacked.", "Send one whole gzip stream, or drop Content-Encoding.")
+        try:
+            value = decode(text, max_depth)
+        except TooDeepError:
+            return Verdict(Reading(0), own=(Fault("", "too_deep", f"Nesting of more than {max_depth:,} levels.", "Send flatter data."),))
+        except NotJsonError as error:
+            return _single("invalid_json", f"This is not JSON: {error.what}{_place(text, error.position)}.", "Send JSON as RFC 8259 has it.")
+        return check_messages(value, text) if operation.shape is Shape.MESSAGES else check_events(operation, value, text)
+
+    def _bound(self, size: int) -> None:
+        if self._cap is not None and size > self._cap:
+            raise BodyTooLargeError(self._cap)
+
+    def _unpack(self) -> bytes:
+        rest, parts, size = self.received, [], 0
+        while rest:
+            member = zlib.decompressobj(wbits=31)
+            try:
+                while not member.eof:
+                    room = 0 if self._cap is None else self._cap - size + 1
+                    part = member.decompress(rest, room)
+                    size += len(part)
+                    self._bound(size)
+                    parts.append(part)
+                    rest = member.unconsumed_tail
+                    if not rest and not part:
+                        break
+            except zlib.error:
+                raise BrokenGzipError from None
+            if not member.eof:
+                raise BrokenGzipError
+            rest = member.unused_data
+        return b"".join(parts)
+
+
+def _single(reason: str, detail: str, cure: str) -> Verdict:
+    return Verdict(Reading(0), reason, (Fault("", reason, detail, cure),))
+
+
+def _place(text: bytes, position: int | None) -> str:
+    if position is None:
+        return ""
+    line = text.count(b"\n", 0, position) + 1
+    column = position - text.rfind(b"\n", 0, position)
+    return f", at line {line}, byte {column} (byte {position} of the body)"

@@ -1,0 +1,184 @@
+"""JSON as RudderStack reads it: strict grammar on bytes, UTF-8 unchecked, every key kept in order, so that doubled keys can be told."""
+
+import json
+import re
+import sys
+import threading
+from array import array
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+from json.decoder import JSONDecodeError, scanstring
+from typing import Final, TypeVar, cast
+
+_T = TypeVar("_T")
+
+MAX_DEPTH: Final = 1000
+"""Nesting that this gateway lets through: RudderStack takes quadratic time (100,000 levels: 25 s of a core)."""
+
+Object = tuple[tuple[str, object], ...]
+"""A JSON object: its pairs in order, doubled keys included. A JSON array is a `list`, so the two are never confused."""
+
+
+class NotJsonError(ValueError):
+    """The text is not JSON; `position` counts bytes from 0."""
+
+    def __init__(self, what: str, position: int | None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.position = position
+
+
+class Overflow:
+    """Stands for a number that no double can hold: RudderStack refuses it in some places only."""
+
+
+OVERFLOW: Final = Overflow()
+
+_NUMBER_PARTS: Final = bytes({**dict.fromkeys(b"0123456789", 48), **dict.fromkeys(b"eE", 101), 43: 43}.get(code, 32) for code in range(256))
+_LONG: Final = b"0" * 300
+_STRINGS_AND_REST: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[^"\[\]{}]+', re.DOTALL)
+_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_ALL_BUT_BRACKETS: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+
+
+def depth(text: bytes) -> int:
+    """How deeply arrays and objects are nested; for text that is no JSON, an upper bound."""
+    if text.count(b"[") + text.count(b"{") < 2:
+        return text.count(b"[") + text.count(b"{")
+    plain = text
+    if b"\\" in plain:
+        plain = plain.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = plain.translate(None, _ALL_BUT_BRACKETS).replace(b'""', b"")
+    if b'"' in brackets:
+        brackets = _STRINGS_AND_REST.sub(b"", text)
+    return max(accumulate(array("b", brackets.translate(_STEPS))), default=0)
+
+
+class TooDeepError(Exception):
+    """The text is nested deeper than allowed."""
+
+
+class _DeepStack:
+    """Python's recursion limit, raised for a while. It holds for all threads, so others must know that it was: `count` is odd while raised."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._one_at_a_time = threading.Lock()
+
+    def run(self, levels: int, work: Callable[[], _T]) -> _T:
+        """Run `work` in a thread whose stack allows for `levels`. Raises what `work` raises."""
+        with self._one_at_a_time, ThreadPoolExecutor(1) as threads:
+            limit, size = sys.getrecursionlimit(), threading.stack_size()
+            self.count += 1
+            try:
+                sys.setrecursionlimit(levels + 500)
+                threading.stack_size(16 * 1024 * 1024 + 1024 * levels)
+                return threads.submit(work).result()
+            finally:
+                threading.stack_size(size)
+                sys.setrecursionlimit(limit)
+                self.count += 1
+
+
+_deep_stack: Final = _DeepStack()
+
+
+def flat(text: bytes, work: Callable[[bytes], _T]) -> _T:
+    """`work(text)`, if the text is surely nested no deeper than `MAX_DEPTH`; else RecursionError.
+
+    Python's own limit sees to that, as long as it is the usual 1,000: the decoders count their levels against it.
+    """
+    before = _deep_stack.count
+    result = work(text)
+    usual = before % 2 == 0 and before == _deep_stack.count and sys.getrecursionlimit() <= MAX_DEPTH
+    if not usual and depth(text) > MAX_DEPTH:
+        raise RecursionError
+    return result
+
+
+def decode(text: bytes, max_depth: int | None = MAX_DEPTH) -> object:
+    """The value of `text`: Object, list, str, int, float, bool, None or OVERFLOW. Raises NotJsonError, TooDeepError.
+
+    Only very deep text costs a scan and a thread with a larger stack. `max_depth` None reads any depth.
+    """
+    try:
+        return flat(text, _decode)
+    except RecursionError:
+        levels = depth(text)
+        if max_depth is not None and levels > max_depth:
+            raise TooDeepError from None
+        return _deep_stack.run(levels, lambda: _decode(text))
+
+
+def _decode(text: bytes) -> object:
+    characters = text.decode("utf-8", "surrogateescape")
+    hooks: dict[str, Callable[[str], object]] = {}
+    if may_overflow(text):
+        hooks = {"parse_float": _number, "parse_int": _number}
+    try:
+        return json.loads(characters, object_pairs_hook=tuple, parse_constant=_refuse_constant, **hooks)
+    except _ConstantError as error:
+        raise NotJsonError(f"{error} is no JSON number", None) from None
+    except JSONDecodeError as error:
+        position = len(characters[: error.pos].encode("utf-8", "surrogateescape"))
+        raise NotJsonError(_explain(error.msg, characters, error.pos), position) from None
+
+
+def may_overflow(text: bytes) -> bool:
+    """Whether a number beyond a double can be in it: it takes a positive exponent or 300 digits. Never wrongly False."""
+    numbers = text.translate(_NUMBER_PARTS)
+    return b"0e0" in numbers or b"0e+0" in numbers or _LONG in numbers
+
+
+def _number(literal: str) -> object:
+    number = float(literal)
+    return OVERFLOW if number in (float("inf"), float("-inf")) else number
+
+
+def _refuse_constant(name: str) -> object:
+    raise _ConstantError(name)
+
+
+class _ConstantError(Exception):
+    """NaN or an infinity, which Python's json takes and JSON has not."""
+
+
+def _explain(message: str, characters: str, position: int) -> str:
+    if not characters.strip(" \t\n\r"):
+        return "the body is empty"
+    if position >= len(characters):
+        return "the text ends too early"
+    return message[:1].lower() + message[1:].removesuffix(":").removesuffix(" at")
+
+
+def spans(text: str, start: int = 0) -> Iterator[tuple[str, int, int]]:
+    """Of the object or array that starts at `start` of valid JSON: each key or index, with where its value starts and ends, in characters."""
+    scan = json.JSONDecoder(object_pairs_hook=tuple, parse_int=str, parse_float=str).raw_decode
+    start = _skip_space(text, start)
+    keyed, index = text[start] == "{", 0
+    position = _skip_space(text, start + 1)
+    while text[position] not in "]}":
+        key = str(index)
+        if keyed:
+            key, position = cast(tuple[str, int], scanstring(text, position + 1))
+            position = _skip_space(text, _skip_space(text, position) + 1)
+        _, end = scan(text, position)
+        yield key, position, end
+        index += 1
+        position = _skip_space(text, end)
+        if text[position] == ",":
+            position = _skip_space(text, position + 1)
+
+
+def _skip_space(text: str, position: int) -> int:
+    return cast(re.Match[str], _SPACE.match(text, position)).end()
+
+
+def first(pairs: Object, key: str) -> object:
+    """The value of the first `key`, or None: RudderStack's events count the first of doubled keys."""
+    for name, value in pairs:
+        if name == key:
+            return value
+    return None

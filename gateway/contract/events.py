@@ -1,0 +1,131 @@
+"""The exact check of audiencelist, extract, replay and retl (rudder-server gateway/handle.go, gateway/validator)."""
+
+from typing import Final
+
+from gateway.contract.decoding import OVERFLOW, first, may_overflow, spans
+from gateway.contract.faults import Faults, escape
+from gateway.contract.reading import Reading
+from gateway.contract.verdict import Verdict
+from gateway.contract.visible import is_blank
+from gateway.operations import Operation, Shape
+
+_TYPES_WITHOUT_USER: Final = ("record", "extract")
+_SET_ANEW: Final = ("messageId", "rudderId")
+_NUMBER_CURE: Final = "Send a number between -1.7976931348623157e308 and 1.7976931348623157e308, or a string."
+
+
+def check_events(operation: Operation, value: object, text: bytes) -> Verdict:
+    """Judge a decoded body; `text` is its unpacked bytes. The order of the faults is RudderStack's order of judging."""
+    faults = Faults()
+    where, events = _events(operation, value)
+    if operation.shape is Shape.EVENT and isinstance(value, list):
+        faults.add("", "not_an_event", "The body is an array, but this operation takes one event.", "Send one event, as an object.")
+    for index, event in enumerate(events):
+        _check_event(operation, where, index, event, faults)
+        if faults.full:
+            break
+    size = _counted_size(operation, value, text)
+    if operation.size_limit and size > operation.size_limit and not any(_type(event) == "audiencelist" for event in events):
+        faults.add(
+            "",
+            "too_large",
+            f"RudderStack counts {size:,} bytes here and takes at most {operation.size_limit:,}, unpacked.",
+            "Send fewer events in one call, or make the event smaller.",
+        )
+    if may_overflow(text):
+        for index, event in enumerate(events):
+            _find_overflows(operation, where.format(index), event, faults)
+    if operation.shape is Shape.BATCH and not events:
+        faults.add(
+            "/batch" if isinstance(value, tuple) and first(value, "batch") is not None else "",
+            "empty_batch",
+            "There are no events: the body must be an object with a key batch that holds at least one.",
+            'Send {"batch": [event, …]}; the key is lower case, and of doubled keys the first counts.',
+        )
+    return Verdict(_read(events), next(iter(faults.first), None), tuple(faults))
+
+
+def _events(operation: Operation, value: object) -> tuple[str, list[object]]:
+    """The events, and the pointer to each with its index left open. What is no event stays in the list for its turn."""
+    if operation.shape is Shape.EVENT:
+        return "", [] if isinstance(value, list) else [value if isinstance(value, tuple) else ()]
+    batch = first(value, "batch") if isinstance(value, tuple) else None
+    if isinstance(batch, list):
+        return "/batch/{}", batch
+    return "/batch", [] if batch is None else [batch]
+
+
+def _type(event: object) -> object:
+    return first(event, "type") if isinstance(event, tuple) else None
+
+
+def _check_event(operation: Operation, where: str, index: int, event: object, faults: Faults) -> None:
+    if not isinstance(event, tuple):
+        faults.add(where.format(index), "not_an_event", "This is no event: an event is a JSON object.", "Send an object here, or leave it out.")
+        return
+    if operation.without_user or _is_user(first(event, "userId")) or _is_user(first(event, "anonymousId")):
+        return
+    if operation.sets_type is None and first(event, "type") in _TYPES_WITHOUT_USER:
+        return
+    pointer = where.format(index)
+    named = next((key for key in ("userId", "anonymousId") if first(event, key) is not None), None)
+    faults.add(
+        f"{pointer}/{named}" if named else pointer,
+        "missing_user",
+        "The event has neither a userId nor an anonymousId that can be seen (null, empty and blank ones do not count).",
+        "Give the event a userId or an anonymousId; upper and lower case of the key count."
+        + ("" if operation.sets_type else " Only events of type record or extract go without."),
+    )
+
+
+def _is_user(value: object) -> bool:
+    """Anything but null and a string of nothing visible: 0, false and {} are users."""
+    return value is not None and not (isinstance(value, str) and is_blank(value))
+
+
+def _counted_size(operation: Operation, value: object, text: bytes) -> int:
+    """The size that RudderStack compares with its limit. It wraps an event in 21 bytes and sets its type before it counts."""
+    if operation.shape is Shape.BATCH or operation.size_limit is None or len(text) + 64 < operation.size_limit:
+        return len(text)
+    if not isinstance(value, tuple):
+        return 0
+    set_type = len(f'"{operation.sets_type}"')
+    characters = text.decode("latin-1")
+    for key, start, end in spans(characters):
+        if key == "type":
+            return len(text) + 21 + set_type - (end - start)
+    return len(text.strip(b" \t\n\r")) + 21 + len(',"type":') + set_type
+
+
+def _find_overflows(operation: Operation, pointer: str, event: object, faults: Faults) -> None:
+    """Numbers that no double holds, in what is stored of an event: of doubled keys the first; not what RudderStack sets anew."""
+    ignored = (*_SET_ANEW, "type") if operation.sets_type else _SET_ANEW
+    waiting: list[tuple[str, object]] = [(pointer, event)]
+    while waiting and not faults.full:
+        place, value = waiting.pop()
+        if value is OVERFLOW:
+            faults.add(place, "number_overflow", "This number does not fit a double.", _NUMBER_CURE)
+        elif isinstance(value, list):
+            waiting.extend((f"{place}/{index}", item) for index, item in enumerate(value) if item is OVERFLOW or isinstance(item, tuple | list))
+        elif isinstance(value, tuple):
+            for key, item in dict(reversed(value)).items():
+                if (item is OVERFLOW or isinstance(item, tuple | list)) and not (value is event and key in ignored):
+                    waiting.append((f"{place}/{escape(key)}", item))
+
+
+def _read(events: list[object]) -> Reading:
+    context = first(events[0], "context") if events and isinstance(events[0], tuple) else None
+    sources = first(context, "sources") if isinstance(context, tuple) else None
+    job, task = (first(sources, key) if isinstance(sources, tuple) else None for key in ("job_run_id", "task_run_id"))
+    return Reading(
+        events=len(events),
+        job_run_id=job if isinstance(job, str) else "",
+        task_run_id=task if isinstance(task, str) else "",
+        without_message_id=sum(not has_message_id(event) for event in events),
+    )
+
+
+def has_message_id(event: object) -> bool:
+    """Whether RudderStack keeps the event's messageId: a string of which something can be seen. Else it makes a random one."""
+    value = first(event, "messageId") if isinstance(event, tuple) else None
+    return isinstance(value, str) and not is_blank(value)

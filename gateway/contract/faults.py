@@ -1,0 +1,64 @@
+"""Faults of a body, and what RudderStack answers to each kind. A fault never quotes a value: values are personal data."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+MAX_FAULTS: Final = 100
+"""More are not kept: who has a hundred faults has one cause."""
+
+ANSWERS: Final[dict[str, tuple[int, str]]] = {
+    "invalid_json": (400, "invalid json"),
+    "number_overflow": (400, "invalid json"),
+    "wrong_type": (400, "invalid json"),
+    "bad_time": (400, "invalid json"),
+    "not_an_event": (400, "event is not a valid rudder event"),
+    "missing_field": (400, "event is not a valid rudder event"),
+    "no_messages": (400, "event is not a valid rudder event"),
+    "missing_user": (400, "request neither has anonymousId nor userId"),
+    "empty_batch": (400, "empty batch payload"),
+    "too_large": (413, "request size exceeds max limit"),
+    "broken_gzip": (500, "failed to read body from request"),
+    "nul_character": (500, 'pq: invalid byte sequence for encoding "UTF8": 0x00 (22021)'),
+}
+"""Reason → RudderStack's status and text (rudder-server gateway/response/response.go). Reasons of this gateway alone are not here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a body: where (JSON Pointer, RFC 6901), why, and what to change."""
+
+    pointer: str
+    reason: str
+    detail: str
+    cure: str
+
+
+@dataclass(slots=True)
+class Faults:
+    """Faults in RudderStack's order of judging; the first decides its answer. Keeps the first `MAX_FAULTS`."""
+
+    kept: list[Fault] = field(default_factory=list)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def add(self, pointer: str, reason: str, detail: str, cure: str) -> None:
+        """Keep a fault, unless there are enough."""
+        self.first.setdefault(reason, pointer)
+        if len(self.kept) < MAX_FAULTS:
+            self.kept.append(Fault(pointer, reason, detail, cure))
+
+    @property
+    def full(self) -> bool:
+        """Whether looking for more is of no use."""
+        return len(self.kept) >= MAX_FAULTS
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(self.kept)
+
+    def __bool__(self) -> bool:
+        return bool(self.first)
+
+
+def escape(token: str) -> str:
+    """A key as one step of a JSON Pointer (RFC 6901)."""
+    return token.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,152 @@
+"""Sending one request: either a whole reply, or an error that says whether it may have arrived."""
+
+import logging
+import math
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+from time import monotonic
+from typing import Final
+
+import pybreaker
+import requests
+import urllib3.exceptions
+from django.conf import settings
+
+from gateway.upstream.flight import Flight, current
+from gateway.upstream.session import UpstreamSession
+
+ANSWER_CAP: Final = 1024 * 1024
+"""Bytes of an answer that are read. RudderStack's have a few dozen."""
+USER_AGENT: Final = "rudder-audited-gateway"
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer. Duration in ms, from before the connection to the last byte."""
+
+    status: int
+    content_type: str
+    content: bytes
+    retry_after: str | None
+    attempts: int
+    duration_ms: int
+
+
+class SendError(Exception):
+    """There is no whole answer. `reason` is a code; `outcome_unknown`: bytes may have left; `retryable`: sending again may help."""
+
+    def __init__(self, reason: str, flight: Flight, started: float, retry_after: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.attempts = flight.attempts
+        self.duration_ms = _milliseconds(started)
+        self.outcome_unknown = flight.sent
+        self.retryable = not flight.sent
+        self.retry_after = retry_after
+
+
+def post(path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    """POST to RudderStack. Raises SendError. Takes no longer than GATEWAY_DEADLINE_SECONDS (looking up a host name apart)."""
+    flight = _flight(settings.GATEWAY_DEADLINE_SECONDS)
+    started = monotonic()
+    try:
+        with _breaker().calling():
+            return _exchange("POST", path, headers, body, flight, started)
+    except pybreaker.CircuitBreakerError:
+        raise SendError("circuit_open", flight, started, retry_after=math.ceil(settings.GATEWAY_BREAKER_SECONDS)) from None
+
+
+def reachable(seconds: float = 1.0) -> bool:
+    """Whether anything answers HTTP at RudderStack's address."""
+    try:
+        _exchange("GET", "/health", {}, b"", _flight(seconds), monotonic())
+    except SendError:
+        return False
+    return True
+
+
+def close() -> None:
+    """Close pooled connections and forget the circuit breaker's state."""
+    _session().close()
+    _session.cache_clear()
+    _breaker.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _session() -> UpstreamSession:
+    return UpstreamSession(settings.GATEWAY_CA_BUNDLE)
+
+
+@lru_cache(maxsize=1)
+def _breaker() -> pybreaker.CircuitBreaker:
+    # Only a missing answer counts: a 500 is an answer, and may be one caller's own doing.
+    return pybreaker.CircuitBreaker(
+        fail_max=settings.GATEWAY_BREAKER_FAILURES,
+        reset_timeout=settings.GATEWAY_BREAKER_SECONDS,
+        exclude=[lambda error: not isinstance(error, SendError)],
+    )
+
+
+def _flight(seconds: float) -> Flight:
+    return Flight(monotonic() + seconds, settings.GATEWAY_CONNECT_SECONDS, settings.GATEWAY_READ_SECONDS)
+
+
+def _exchange(method: str, path: str, headers: Mapping[str, str], body: bytes, flight: Flight, started: float) -> Reply:
+    url = f"{settings.RUDDERSTACK_BASE_URL}{path}"
+    try:
+        request = requests.Request(method, url, headers={**headers, "User-Agent": USER_AGENT}, data=body).prepare()
+    except (requests.RequestException, ValueError):
+        # No URL, or a header that cannot be sent; the exception quotes it.
+        raise SendError("not_sendable", flight, started) from None
+    token = current.set(flight)
+    try:
+        response = _session().send(request, stream=True, timeout=None, allow_redirects=False)
+        with closing(response):
+            content = _read(response)
+            return Reply(
+                response.status_code,
+                response.headers.get("Content-Type", ""),
+                content,
+                response.headers.get("Retry-After"),
+                max(1, flight.attempts),
+                _milliseconds(started),
+            )
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, _TooLongError) as error:
+        reason = _reason(error, flight)
+        _logger.warning("no whole answer from RudderStack: %s (%s)", reason, type(error).__name__)
+        raise SendError(reason, flight, started) from None
+    finally:
+        current.reset(token)
+
+
+class _TooLongError(Exception):
+    pass
+
+
+def _read(response: requests.Response) -> bytes:
+    parts, size = [], 0
+    while part := response.raw.read(64 * 1024, decode_content=False):
+        parts.append(part)
+        size += len(part)
+        if size > ANSWER_CAP:
+            raise _TooLongError
+    return b"".join(parts)
+
+
+def _reason(error: Exception, flight: Flight) -> str:
+    if not flight.sent:
+        if isinstance(error, requests.exceptions.SSLError):
+            return "tls_failed"
+        return "connect_failed"
+    if isinstance(error, _TooLongError):
+        return "answer_too_long"
+    if monotonic() >= flight.deadline or isinstance(error, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
+        return "no_answer_in_time"
+    return "answer_cut"
+
+
+def _milliseconds(started: float) -> int:
+    return round((monotonic() - started) * 1000)

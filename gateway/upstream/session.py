@@ -1,0 +1,157 @@
+"""The pooled session. Its sockets obey the flight's deadline with every read and write, also against a server that drips.
+
+requests' own timeouts count from byte to byte: against such a server (1, 1) took 20 seconds.
+"""
+
+import io
+import socket
+from http.client import HTTPResponse, parse_headers
+from time import monotonic
+from typing import Any, Final
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.retry import Retry
+
+from gateway.upstream.flight import Flight, current
+
+POOL_SIZE: Final = 64
+"""Connections kept. More are opened when more are needed, so that connections are never the limit."""
+IDLE_SECONDS: Final = 30.0
+"""A pooled connection that rested longer is not used again: what is between may have forgotten it, and a lost request is `unknown`."""
+CONNECT_TRIES: Final = 3
+_PIECE: Final = 16 * 1024
+"""One TLS record: a larger write is several, each with a time-out of its own."""
+
+
+class _DeadlineReader(io.RawIOBase):
+    """A socket's reading end whose every read ends by the flight's deadline."""
+
+    def __init__(self, sock: socket.socket, flight: Flight) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._flight = flight
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Bytes read. Raises TimeoutError."""
+        self._sock.settimeout(self._flight.read_timeout())
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._raw.close()
+        super().close()
+
+
+class _DeadlineResponse(HTTPResponse):
+    """http.client's response, read by the deadline, and not fooled by 1xx: http.client takes 102 and 103 for the answer itself."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp.close()
+        self.fp = io.BufferedReader(_DeadlineReader(sock, current.get()))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 101 < status < 200:
+                return version, status, reason
+            parse_headers(self.fp)
+
+
+class _DeadlineMixin:
+    """What both kinds of connection add to urllib3's."""
+
+    response_class = _DeadlineResponse
+    rests_since = 0.0
+
+    def connect(self: Any) -> None:
+        """Connect within the flight's time. Counts as an attempt."""
+        flight = current.get()
+        flight.attempts += 1
+        self.timeout = flight.connect_timeout()
+        super().connect()  # type: ignore[misc]
+
+    def send(self: Any, data: Any) -> None:
+        """Send bytes by the deadline. From the first call on they may have left."""
+        if self.sock is None:
+            self.connect()
+        flight = current.get()
+        flight.sent = True
+        view = memoryview(data)
+        for start in range(0, len(view), _PIECE):
+            self.sock.settimeout(flight.read_timeout())
+            super().send(view[start : start + _PIECE])  # type: ignore[misc]
+
+
+class _Connection(_DeadlineMixin, HTTPConnection):
+    pass
+
+
+class _SecureConnection(_DeadlineMixin, HTTPSConnection):
+    pass
+
+
+class _PoolMixin:
+    """What both kinds of pool add to urllib3's: connections that rested too long are opened anew."""
+
+    def _get_conn(self: Any, timeout: float | None = None) -> Any:
+        connection = super()._get_conn(timeout)  # type: ignore[misc]
+        if connection.sock is not None and monotonic() - connection.rests_since > IDLE_SECONDS:
+            connection.close()
+        return connection
+
+    def _put_conn(self: Any, connection: Any) -> None:
+        if connection is not None:
+            connection.rests_since = monotonic()
+        super()._put_conn(connection)  # type: ignore[misc]
+
+
+class _Pool(_PoolMixin, HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(_PoolMixin, HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Retries nothing but connecting, inside urllib3: there no byte can have left."""
+
+    def __init__(self) -> None:
+        retry = Retry(total=None, connect=CONNECT_TRIES - 1, read=0, redirect=0, status=0, other=0, backoff_factor=0)
+        super().__init__(pool_connections=4, pool_maxsize=POOL_SIZE, max_retries=retry, pool_block=False)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """requests' own, with our pools."""
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+
+class _NoCookies(RequestsCookieJar):
+    def set_cookie(self, *_: Any, **__: Any) -> None:
+        """Forget it."""
+
+
+class UpstreamSession(requests.Session):
+    """A session that follows nothing, keeps no cookie and does not look at the environment's proxies."""
+
+    def __init__(self, ca_bundle: str = "") -> None:
+        super().__init__()
+        self.trust_env = False
+        self.headers.clear()
+        self.cookies = _NoCookies()
+        self.verify = ca_bundle or True
+        self.mount("http://", _Adapter())
+        self.mount("https://", _Adapter())
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: a redirect is an answer. requests would read its body whole, however long, to prepare the next request."""
+        return

@@ -1,0 +1,41 @@
+"""The embedded broker: kombu's filesystem transport with an atomic put, so that one machine needs nothing installed."""
+
+import os
+import uuid
+from pathlib import Path
+from time import time_ns
+from typing import Any
+
+from kombu.exceptions import ChannelError
+from kombu.transport import filesystem
+from kombu.utils.json import dumps
+
+
+class Channel(filesystem.Channel):  # type: ignore[misc]
+    """Writes a message under another name and renames it. As shipped, a reader can take a file that is not written yet, and dies of it."""
+
+    def _put(self, queue: str, payload: dict[str, Any], **_: Any) -> None:
+        folder = Path(self.data_folder_out)
+        name = f"{time_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
+        unfinished = folder / f".{name}.new"
+        try:
+            unfinished.write_text(dumps(payload))
+            os.rename(unfinished, folder / name)
+        except OSError as error:
+            raise ChannelError(f"cannot put a message into {folder}: {error.strerror}") from error
+
+    def get_table(self, exchange: str) -> list[Any]:
+        """The queues bound to an exchange; none while its file is being made."""
+        try:
+            return list(super().get_table(exchange))
+        except ValueError:
+            return []
+
+
+class Transport(filesystem.Transport):  # type: ignore[misc]
+    """kombu's filesystem transport, asked ten times a second instead of once."""
+
+    Channel = Channel
+    polling_interval = 0.1
+    driver_type = "embedded"
+    driver_name = "embedded"

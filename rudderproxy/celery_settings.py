@@ -1,0 +1,38 @@
+"""Celery's settings. Results are ignored and messages acknowledged early: recovery reads the database, not the broker."""
+
+from pathlib import Path
+
+from django.conf import settings
+
+_broker: Path = settings.GATEWAY_VAR / "broker"
+
+broker_url: str = settings.CELERY_BROKER_URL or "embedded://"
+broker_transport_options = (
+    {}
+    if settings.CELERY_BROKER_URL
+    else {
+        "data_folder_in": str(_broker / "messages"),
+        "data_folder_out": str(_broker / "messages"),
+        "control_folder": str(_broker / "control"),
+        "store_processed": False,
+    }
+)
+broker_connection_retry_on_startup = True
+task_ignore_result = True
+task_acks_late = False
+task_serializer = "json"
+accept_content = ["json"]
+worker_prefetch_multiplier = 1
+worker_hijack_root_logger = False
+worker_send_task_events = False
+enable_utc = True
+timezone = "UTC"
+beat_schedule_filename = str(_broker / "beat-schedule")
+beat_max_loop_interval = 1
+beat_schedule = {
+    "close-overdue-calls": {
+        "task": "gateway.audit.tasks.close_overdue_calls",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
+}
