@@ -1,6 +1,5 @@
 """The embedded broker: kombu's filesystem transport with an atomic put, so that one machine needs nothing installed."""
 
-import os
 import uuid
 from pathlib import Path
 from time import time_ns
@@ -11,16 +10,16 @@ from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
 
-class Channel(filesystem.Channel):  # type: ignore[misc]
+class Channel(filesystem.Channel):
     """Writes a message under another name and renames it. As shipped, a reader can take a file that is not written yet, and dies of it."""
 
-    def _put(self, queue: str, payload: dict[str, Any], **_: Any) -> None:
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override]
         folder = Path(self.data_folder_out)
         name = f"{time_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
         unfinished = folder / f".{name}.new"
         try:
             unfinished.write_text(dumps(payload))
-            os.rename(unfinished, folder / name)
+            unfinished.rename(folder / name)
         except OSError as error:
             raise ChannelError(f"cannot put a message into {folder}: {error.strerror}") from error
 
@@ -32,7 +31,7 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
             return []
 
 
-class Transport(filesystem.Transport):  # type: ignore[misc]
+class Transport(filesystem.Transport):
     """kombu's filesystem transport, asked ten times a second instead of once."""
 
     Channel = Channel

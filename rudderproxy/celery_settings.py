@@ -6,7 +6,7 @@ from django.conf import settings
 
 _broker: Path = settings.GATEWAY_VAR / "broker"
 
-broker_url: str = settings.CELERY_BROKER_URL or "embedded://"
+broker_url: str = settings.CELERY_BROKER_URL or "embedded://localhost/"
 broker_transport_options = (
     {}
     if settings.CELERY_BROKER_URL
@@ -25,6 +25,7 @@ accept_content = ["json"]
 worker_prefetch_multiplier = 1
 worker_hijack_root_logger = False
 worker_send_task_events = False
+worker_enable_remote_control = False
 enable_utc = True
 timezone = "UTC"
 beat_schedule_filename = str(_broker / "beat-schedule")

@@ -1,6 +1,7 @@
 """The environment, read once into one typed place. A wrong value stops the start with one line that names it."""
 
 import ipaddress
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -57,7 +58,7 @@ class _Reader:
     """Typed readers over django-environ. A secret may also stand in a file: NAME_FILE, or secrets/NAME under GATEWAY_VAR."""
 
     def __init__(self) -> None:
-        environ.Env.read_env(BASE_DIR / ".env")
+        environ.Env.read_env(os.environ.get("GATEWAY_ENV_FILE") or BASE_DIR / ".env")
         self._env = environ.Env()
         self.var = (BASE_DIR / self.text("GATEWAY_VAR", "var")).resolve()
 
@@ -178,6 +179,7 @@ def read() -> Environment:
         raise SettingError("RUDDERSTACK_USER must not have a colon: HTTP Basic cannot carry it")
     secret_key = reader.secret("DJANGO_SECRET_KEY", INSECURE_KEY) or INSECURE_KEY
     deadline = reader.seconds("GATEWAY_DEADLINE_SECONDS", 15, 120)
+    _make_folders(reader.var)
     return Environment(
         rudderstack_base_url=reader.url("RUDDERSTACK_BASE_URL"),
         rudderstack_user=user,
@@ -210,3 +212,12 @@ def read() -> Environment:
         gateway_body_seconds=reader.seconds("GATEWAY_BODY_SECONDS", 30, 3600),
         gateway_log_level=reader.choice("GATEWAY_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     )
+
+
+def _make_folders(var: Path) -> None:
+    try:
+        var.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("static", "broker", "broker/messages", "broker/control"):
+            (var / name).mkdir(exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"GATEWAY_VAR cannot be used ({error.strerror}): {var}") from None

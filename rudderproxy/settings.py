@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from csp.constants import NONE
+from django.templatetags.static import static
+from django.urls import reverse_lazy
 
 from gateway.audit.database import configure
 from rudderproxy import environment
@@ -22,6 +24,7 @@ CSRF_TRUSTED_ORIGINS: list[str] = ENVIRONMENT.django_csrf_trusted_origins
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -32,6 +35,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "rudderproxy",
     "gateway.audit",
     "gateway.access",
     "gateway.api",
@@ -43,6 +47,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "gateway.console.policy.AdminPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -87,18 +92,33 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.gat
 SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY: dict[str, Any] = {
-    # unfold's Alpine needs unsafe-eval and its pages style attributes; the REST paths send a policy of their own that allows nothing.
-    "DIRECTIVES": {
-        "default-src": [NONE],
-        "script-src": [SELF, UNSAFE_EVAL],
-        "style-src": [SELF, UNSAFE_INLINE],
-        "img-src": [SELF, "data:"],
-        "font-src": [SELF],
-        "connect-src": [SELF],
-        "form-action": [SELF],
-        "base-uri": [SELF],
-        "frame-ancestors": [NONE],
-    }
+    # Nothing, where nothing is a page. The admin and the documentation have policies of their own.
+    "DIRECTIVES": {"default-src": [NONE], "frame-ancestors": [NONE], "base-uri": [NONE], "form-action": [NONE]}
+}
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "RudderStack gateway",
+    "SITE_HEADER": "RudderStack gateway",
+    "SITE_SUBHEADER": "Audited internal API",
+    "SITE_SYMBOL": "fact_check",
+    "STYLES": [lambda request: static("console/console.css")],
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    # The palette's history would write searches to the browser's storage, and its search would query every model.
+    "COMMAND": {"search_models": False, "show_history": False},
+    "SIDEBAR": {
+        "show_search": False,
+        "navigation": [
+            {
+                "items": [
+                    {"title": "Calls", "icon": "receipt_long", "link": reverse_lazy("admin:audit_call_changelist")},
+                    {"title": "Actions", "icon": "history", "link": reverse_lazy("admin:audit_action_changelist")},
+                    {"title": "API keys", "icon": "key", "link": reverse_lazy("admin:access_apikey_changelist")},
+                    {"title": "API clients", "icon": "group", "link": reverse_lazy("admin:access_client_changelist")},
+                    {"title": "People", "icon": "person", "link": reverse_lazy("admin:auth_user_changelist")},
+                ],
+            },
+        ],
+    },
 }
 
 REST_FRAMEWORK = {
@@ -110,6 +130,37 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "gateway.api.negotiation.AlwaysJson",
     "EXCEPTION_HANDLER": "gateway.api.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
+}
+
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "RudderStack internal-API gateway",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.1",
+    "DESCRIPTION": "The five internal operations of RudderStack's gateway, with access rules, explained refusals and an audit log.",
+    "CONTACT": {"name": "The gateway's operators", "url": "https://github.com/rudderlabs/rudder-server"},
+    "SERVERS": [{"url": "http://localhost:8080", "description": "As `make run` starts it"}],
+    "TAGS": [
+        {"name": "operations", "description": "Forwarded to RudderStack, and recorded."},
+        {"name": "calls", "description": "The audit log."},
+        {"name": "health", "description": "For load balancers and probes."},
+    ],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "ENUM_NAME_OVERRIDES": {
+        "ResultEnum": "gateway.audit.view.STATES",
+        "OperationEnum": "gateway.api.serializers.OPERATION_CHOICES",
+        "ChannelEnum": "gateway.audit.models.Channel",
+    },
+    "APPEND_COMPONENTS": {
+        "securitySchemes": {
+            "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+            "basic": {"type": "http", "scheme": "basic", "description": "The API key as user name, any password."},
+        }
+    },
+    "SECURITY": [{"bearer": []}, {"basic": []}],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "validatorUrl": None},
 }
 
 CELERY_BROKER_URL: str = ENVIRONMENT.celery_broker_url
@@ -145,4 +196,5 @@ GATEWAY_CA_BUNDLE: str = ENVIRONMENT.gateway_ca_bundle
 GATEWAY_BREAKER_FAILURES: int = ENVIRONMENT.gateway_breaker_failures
 GATEWAY_BREAKER_SECONDS: float = ENVIRONMENT.gateway_breaker_seconds
 GATEWAY_WEB_PROCESSES: int = ENVIRONMENT.gateway_web_processes
+GATEWAY_WEB_THREADS: int = ENVIRONMENT.gateway_web_threads
 GATEWAY_BODY_SECONDS: float = ENVIRONMENT.gateway_body_seconds

@@ -47,9 +47,7 @@ def create(name: str, *, operations: str = ALL, sources: str = ALL, scopes: str 
         if client._state.adding:
             client.full_clean()
             client.save(force_insert=True)
-        row = ApiKey(
-            client=client, prefix=key[:_PREFIX_LENGTH], sha256=_digest(key), operations=operations, sources=sources, scopes=scopes
-        )
+        row = ApiKey(client=client, prefix=key[:_PREFIX_LENGTH], sha256=_digest(key), operations=operations, sources=sources, scopes=scopes)
         row.full_clean()
         row.save(force_insert=True)
         rights = {"client": name, "operations": operations, "sources": sources, "scopes": scopes}
@@ -100,21 +98,15 @@ def _look_up(prefix: str) -> _Remembered:
         return _Remembered(0.0, _NO_KEY, None)
     principal = None
     if row.revoked_at is None and not row.client.disabled:
-        principal = Principal(
-            str(row.client_id), row.client.name, row.prefix, words(row.operations), words(row.sources), words(row.scopes)
-        )
+        principal = Principal(str(row.client_id), row.client.name, row.prefix, words(row.operations), words(row.sources), words(row.scopes))
     known = _Remembered(monotonic() + REMEMBERED_SECONDS, row.sha256, principal)
     _remembered[prefix] = known
     return known
 
 
 def _note(actor: str, channel: Channel, verb: Verb, subject: str, detail: dict[str, str]) -> None:
-    log.act(
-        Action(at=timezone.now(), actor=actor, channel=channel, verb=verb, subject=subject, detail=log.as_json([detail] if detail else []))
-    )
+    log.act(Action(at=timezone.now(), actor=actor, channel=channel, verb=verb, subject=subject, detail=log.as_json([detail] if detail else [])))
 
 
 def _digest(key: str) -> str:
     return sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-
-

@@ -13,12 +13,12 @@ from rest_framework.views import APIView
 from gateway.access.principal import Principal
 from gateway.api.authentication import principal_of
 from gateway.api.problems import Problem
+from gateway.api.serializers import OPERATION_CHOICES
 from gateway.audit import view
 from gateway.audit.database import using_log
 from gateway.audit.log import available
 from gateway.audit.models import Channel
 from gateway.audit.view import Query, Record
-from gateway.operations import OPERATIONS
 
 _EQUAL = ("operation", "channel", "source", "client", "actor", "request_id")
 
@@ -26,13 +26,13 @@ _EQUAL = ("operation", "channel", "source", "client", "actor", "request_id")
 class CallsQuery(serializers.Serializer[Any]):
     """Filters of the list; all that are given must hold."""
 
-    operation = serializers.ChoiceField(choices=list(OPERATIONS), required=False)
-    channel = serializers.ChoiceField(choices=Channel.values, required=False)
-    source = serializers.CharField(required=False, max_length=1000)
+    operation = serializers.ChoiceField(choices=OPERATION_CHOICES, required=False)
+    channel = serializers.ChoiceField(choices=Channel.choices, required=False)
+    source = serializers.CharField(required=False, max_length=1000)  # type: ignore[assignment]
     client = serializers.UUIDField(required=False)
     actor = serializers.CharField(required=False, max_length=200)
     request_id = serializers.CharField(required=False, max_length=200)
-    result = serializers.ChoiceField(choices=[value for value, _ in view.STATES], required=False)
+    result = serializers.ChoiceField(choices=view.STATES, required=False)
     since = serializers.DateTimeField(required=False, help_text="From this time on; without it, the last 7 days.")
     until = serializers.DateTimeField(required=False, help_text="Before this time.")
     cursor = serializers.UUIDField(required=False, help_text="Given by `next`.")
@@ -41,6 +41,8 @@ class CallsQuery(serializers.Serializer[Any]):
 
 class CallsView(APIView):
     """The calls that the key may see, newest first."""
+
+    http_method_names = ("get", "head")
 
     def get(self, request: Request) -> HttpResponse:
         """One page."""
@@ -74,6 +76,8 @@ class CallsView(APIView):
 
 class CallView(APIView):
     """One call."""
+
+    http_method_names = ("get", "head")
 
     def get(self, request: Request, call_id: uuid.UUID) -> HttpResponse:
         """Its shape, as in the list."""

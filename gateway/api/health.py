@@ -12,6 +12,8 @@ from gateway.upstream import client
 class HealthView(APIView):
     """Whether the process answers."""
 
+    http_method_names = ("get", "head")
+
     def get(self, request: Request) -> HttpResponse:
         """200, always."""
         return Response({"status": "ok"})
@@ -19,6 +21,8 @@ class HealthView(APIView):
 
 class ReadyView(APIView):
     """Whether calls can be served: the log takes a row. RudderStack being away makes it degraded, not unready."""
+
+    http_method_names = ("get", "head")
 
     def get(self, request: Request) -> HttpResponse:
         """200 or 503."""

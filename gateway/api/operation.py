@@ -26,6 +26,7 @@ class OperationView(APIView):
     """POST one body to RudderStack."""
 
     operation: ClassVar[Operation]
+    http_method_names = ("post",)
 
     def post(self, request: Request) -> HttpResponse:
         """Forward it and answer as JSON."""

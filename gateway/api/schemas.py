@@ -83,7 +83,7 @@ def _message() -> dict[str, Any]:
                 "type": "object",
                 "description": "Where the message comes from and goes to.",
                 "required": list(REQUIRED),
-                "properties": {**texts, **dict.fromkeys(OPTIONAL, {"type": "string"}), **dict.fromkeys(BOOLEANS, {"type": "boolean"})},
+                "properties": {**texts, **{name: {"type": "string"} for name in OPTIONAL}, **{name: {"type": "boolean"} for name in BOOLEANS}},
             },
             "payload": {
                 "type": "object",

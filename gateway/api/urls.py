@@ -2,15 +2,15 @@
 
 from django.urls import path
 
-from gateway.api.calls import CallsView, CallView
-from gateway.api.health import HealthView, ReadyView
-from gateway.api.operation import view_of
+from gateway.api.openapi import DocsView, call_view, calls_view, health_view, openapi, operation_view, ready_view
 from gateway.operations import OPERATIONS
 
 urlpatterns = [
-    *(path(operation.path, view_of(operation).as_view(), name=operation.name) for operation in OPERATIONS.values()),
-    path("v1/calls", CallsView.as_view(), name="calls"),
-    path("v1/calls/<uuid:call_id>", CallView.as_view(), name="call"),
-    path("healthz", HealthView.as_view(), name="healthz"),
-    path("readyz", ReadyView.as_view(), name="readyz"),
+    *(path(operation.path, operation_view(operation).as_view(), name=operation.name) for operation in OPERATIONS.values()),
+    path("v1/calls", calls_view.as_view(), name="calls"),
+    path("v1/calls/<uuid:call_id>", call_view.as_view(), name="call"),
+    path("healthz", health_view.as_view(), name="healthz"),
+    path("readyz", ready_view.as_view(), name="readyz"),
+    path("openapi.json", openapi, name="openapi"),
+    path("docs", DocsView.as_view(), name="docs"),
 ]

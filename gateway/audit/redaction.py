@@ -72,6 +72,4 @@ def _known_secrets_of(*secrets: str) -> tuple[str, ...]:
 
 
 def _known_secrets() -> Iterable[str]:
-    return _known_secrets_of(
-        settings.RUDDERSTACK_PASS, settings.RUDDERSTACK_USER, *settings.RUDDERSTACK_WRITE_KEYS.values(), settings.SECRET_KEY
-    )
+    return _known_secrets_of(settings.RUDDERSTACK_PASS, settings.RUDDERSTACK_USER, *settings.RUDDERSTACK_WRITE_KEYS.values(), settings.SECRET_KEY)

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
-from json.decoder import JSONDecodeError, scanstring
+from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-defined]
 from typing import Final, TypeVar, cast
 
 _T = TypeVar("_T")
@@ -118,7 +118,7 @@ def _decode(text: bytes) -> object:
     if may_overflow(text):
         hooks = {"parse_float": _number, "parse_int": _number}
     try:
-        return json.loads(characters, object_pairs_hook=tuple, parse_constant=_refuse_constant, **hooks)
+        return json.loads(characters, object_pairs_hook=tuple, parse_constant=_refuse_constant, **hooks)  # type: ignore[arg-type]
     except _ConstantError as error:
         raise NotJsonError(f"{error} is no JSON number", None) from None
     except JSONDecodeError as error:

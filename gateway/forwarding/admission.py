@@ -65,9 +65,7 @@ def _authorise(submission: Submission) -> str:
     if not principal.may_send_to(source):
         raise Refusal(403, "source_not_allowed", "This key may not send to this source.")
     if operation.credential is Credential.WRITE_KEY and not settings.RUDDERSTACK_USER and source not in settings.RUDDERSTACK_WRITE_KEYS:
-        raise Refusal(
-            400, "no_write_key", "The gateway has no write key for this source: add it to RUDDERSTACK_WRITE_KEYS, as source=key."
-        )
+        raise Refusal(400, "no_write_key", "The gateway has no write key for this source: add it to RUDDERSTACK_WRITE_KEYS, as source=key.")
     return source
 
 
@@ -98,8 +96,7 @@ def too_large(operation: Operation, limit: int) -> Refusal:
     return Refusal(
         413,
         "body_too_large",
-        f"A body of {operation.name} may have at most {limit:,} bytes, received and unpacked (GATEWAY_MAX_BODY_BYTES). "
-        "Send it in smaller parts.",
+        f"A body of {operation.name} may have at most {limit:,} bytes, received and unpacked (GATEWAY_MAX_BODY_BYTES). Send it in smaller parts.",
     )
 
 
@@ -107,7 +104,9 @@ def _authorise_sources(submission: Submission, reading: Reading, faults: tuple[F
     """Every message's source, as RudderStack will read it. Returns the one source, or all with commas between."""
     for source, index in reading.sources.items():
         if not submission.principal.may_send_to(source):
-            place = Fault(f"/{index}/properties/sourceID", "source_not_allowed", "This key may not send to this source.", "Send to a source of yours.")
+            place = Fault(
+                f"/{index}/properties/sourceID", "source_not_allowed", "This key may not send to this source.", "Send to a source of yours."
+            )
             raise Refusal(403, "source_not_allowed", "This key may not send to a source that a message names.", (place, *faults))
     return ",".join(sorted(reading.sources))
 

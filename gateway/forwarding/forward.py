@@ -122,9 +122,7 @@ def _refuse(call: Call, submission: Submission, refusal: Refusal) -> Answer:
 
 def _dry_run(call: Call, submission: Submission, admission: Admission) -> Answer:
     reading = admission.reading
-    outcome = Outcome(
-        at=timezone.now(), result=Result.DRY_RUN, status=200, duration_ms=_since(submission), faults=_faults(admission.faults)
-    )
+    outcome = Outcome(at=timezone.now(), result=Result.DRY_RUN, status=200, duration_ms=_since(submission), faults=_faults(admission.faults))
     log.record(call, outcome)
     document: dict[str, Any] = {
         "dry_run": True,
@@ -159,9 +157,7 @@ def _send(call: Call, submission: Submission, admission: Admission) -> Answer:
     except log.LogUnavailableError:
         _logger.error("the outcome of call %s, %s, is not written", call.id, outcome.result)
         pending = True
-    return Answer(
-        call.id, outcome.result, **answer, reason=outcome.reason, pending=pending, events=call.events, duration_ms=outcome.duration_ms
-    )
+    return Answer(call.id, outcome.result, **answer, reason=outcome.reason, pending=pending, events=call.events, duration_ms=outcome.duration_ms)
 
 
 def _not_answered(call: Call, error: client.SendError) -> tuple[Outcome, dict[str, Any]]:

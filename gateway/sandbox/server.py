@@ -384,4 +384,9 @@ async def serve(sandbox: Sandbox, host: str, port: int, started: Callable[[int],
     try:
         await asyncio.Event().wait()
     finally:
+        for task in tasks:
+            task.cancel()
         server.close()
+        for connection in list(sandbox.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)

@@ -51,7 +51,9 @@ def read(content: bytes) -> Trouble:
             order.setdefault("seconds", 0.2 if order.get("kind") == "dripped_answer" else 1.0)
         trouble = Trouble(**order)
     except (ValueError, TypeError):
-        raise TroubleError("send a JSON object with kind, and perhaps times, seconds, status, retry_after, location, content_type, body, headers") from None
+        raise TroubleError(
+            "send a JSON object with kind, and perhaps times, seconds, status, retry_after, location, content_type, body, headers"
+        ) from None
     if trouble.kind not in KINDS:
         raise TroubleError(f"kind must be one of {', '.join(KINDS)}")
     return trouble

@@ -41,7 +41,7 @@ class SendError(Exception):
     def __init__(self, reason: str, flight: Flight, started: float, retry_after: int | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.attempts = flight.attempts
+        self.attempts = max(flight.attempts, int(flight.sent))
         self.duration_ms = _milliseconds(started)
         self.outcome_unknown = flight.sent
         self.retryable = not flight.sent

@@ -69,7 +69,6 @@ class _DeadlineResponse(HTTPResponse):
 class _DeadlineMixin:
     """What both kinds of connection add to urllib3's."""
 
-    response_class = _DeadlineResponse
     rests_since = 0.0
 
     def connect(self: Any) -> None:
@@ -91,12 +90,12 @@ class _DeadlineMixin:
             super().send(view[start : start + _PIECE])  # type: ignore[misc]
 
 
-class _Connection(_DeadlineMixin, HTTPConnection):
-    pass
+class _Connection(_DeadlineMixin, HTTPConnection):  # type: ignore[misc]
+    response_class = _DeadlineResponse
 
 
-class _SecureConnection(_DeadlineMixin, HTTPSConnection):
-    pass
+class _SecureConnection(_DeadlineMixin, HTTPSConnection):  # type: ignore[misc]
+    response_class = _DeadlineResponse
 
 
 class _PoolMixin:
@@ -115,11 +114,11 @@ class _PoolMixin:
 
 
 class _Pool(_PoolMixin, HTTPConnectionPool):
-    ConnectionCls = _Connection
+    ConnectionCls = _Connection  # type: ignore[assignment]
 
 
 class _SecurePool(_PoolMixin, HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
+    ConnectionCls = _SecureConnection  # type: ignore[assignment]
 
 
 class _Adapter(HTTPAdapter):

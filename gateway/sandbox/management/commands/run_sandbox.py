@@ -1,6 +1,7 @@
 """manage.py run_sandbox: a RudderStack gateway to try things on."""
 
 import asyncio
+import signal
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,14 @@ class Command(BaseCommand):
             workspace = load(options["sources"]) if options["sources"] else RECORDED
             sandbox = Sandbox(workspace, options["delay_ms"] / 1000, options["quick"])
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                signal.signal(signal.SIGTERM, signal.default_int_handler)
                 runner.run(serve(sandbox, host, port, lambda chosen: self._say(host, chosen)))
         except SourcesError as error:
             raise CommandError(str(error)) from None
         except OSError as error:
-            raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}. Is something else running there? Choose another with --port.") from None
+            raise CommandError(
+                f"cannot listen on {host}:{port}: {error.strerror}. Is something else running there? Choose another with --port."
+            ) from None
         except KeyboardInterrupt:
             pass
 

@@ -1,0 +1,50 @@
+# Each target sets up what it needs. The virtual environment in .venv belongs to this file.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SPECTRAL := $(VENV)/node/node_modules/.bin/spectral
+
+.PHONY: run test lint clean openapi
+
+run: $(VENV)/.runtime
+	@exec $(BIN)/python -m rudderproxy.development
+
+test: $(VENV)/.tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.tools.run_manage makemigrations --check --dry-run
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(SPECTRAL) && $(SPECTRAL) lint docs/openapi.json --fail-severity hint; \
+	elif [ -n "$$CI" ]; then echo "lint: npm is missing, and CI skips nothing" >&2; exit 1; \
+	else echo "lint: npm is missing, so docs/openapi.json was not linted (apt-get install npm)"; fi
+
+# Writes the committed copy of the OpenAPI document anew.
+openapi: $(VENV)/.tests
+	$(BIN)/python -m tests.tools.write_openapi
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing (apt-get install python3 python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or later is needed; set PYTHON=" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: Python's venv is missing (apt-get install python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
+	@echo "installing what requirements.txt names into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.tests: tests/requirements.txt $(VENV)/.runtime
+	@echo "installing what tests/requirements.txt names into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+$(SPECTRAL):
+	@npm install --silent --no-fund --no-audit --prefix $(VENV)/node @stoplight/spectral-cli@6.16.3

@@ -1,0 +1,183 @@
+"""The OpenAPI 3.1 document and its page: what each route takes and every answer it gives, generated from views and operations."""
+
+import json
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, Final
+
+from csp.constants import NONE, SELF, UNSAFE_INLINE
+from csp.decorators import csp_replace
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer, extend_schema, extend_schema_view
+from drf_spectacular.views import SpectacularSwaggerSplitView
+from rest_framework.views import APIView
+
+from gateway.api.calls import CallsQuery, CallsView, CallView
+from gateway.api.health import HealthView, ReadyView
+from gateway.api.operation import view_of
+from gateway.api.problems import TYPE
+from gateway.api.schemas import body_schema, example_of
+from gateway.api.serializers import (
+    CallListSerializer,
+    CallSerializer,
+    DryRunSerializer,
+    HealthSerializer,
+    ProblemSerializer,
+    ReadySerializer,
+    ResultSerializer,
+)
+from gateway.operations import Operation
+
+_PROBLEMS: Final = {
+    400: "The body or a parameter is at fault: errors name the places.",
+    401: "No API key, or an unknown one; or upstream's own 401 (origin upstream): the gateway's settings are wrong.",
+    403: "The key may not use this operation or source.",
+    404: "The source or destination is disabled, or upstream has no such route (origin upstream).",
+    405: "Another method than POST.",
+    408: "The body came too slowly.",
+    409: "A call with this Idempotency-Key is in flight, or its outcome is unknown.",
+    413: "The body is too large: for RudderStack or for the gateway.",
+    422: "This Idempotency-Key was used with another body.",
+    429: "Upstream's rate limit; Retry-After where upstream sent it.",
+    500: "RudderStack could not store the events, or the gateway failed.",
+    502: "RudderStack could not be reached, or answered with a redirect. Nothing was stored.",
+    503: "The audit log cannot be written, or RudderStack is known not to answer. Nothing was sent.",
+    504: "No whole answer came: the outcome is unknown.",
+}
+_AUDIT_ID: Final = OpenApiParameter("X-Audit-Id", OpenApiTypes.UUID, OpenApiParameter.HEADER, response=True, description="The call's id in the log.")
+_REQUEST_ID: Final = OpenApiParameter("X-Request-Id", str, OpenApiParameter.HEADER, response=True, description="Echoed or made.")
+_CHALLENGE: Final = OpenApiParameter("WWW-Authenticate", str, OpenApiParameter.HEADER, response=[401], description="How to authenticate.")
+_RETRY_AFTER: Final = OpenApiParameter("Retry-After", str, OpenApiParameter.HEADER, response=[409, 429, 503], description="In seconds.")
+_REPLAYED: Final = OpenApiParameter(
+    "Idempotency-Replayed", str, OpenApiParameter.HEADER, response=True, description="true: the recorded answer of an earlier call."
+)
+_PENDING: Final = OpenApiParameter(
+    "X-Audit-State", str, OpenApiParameter.HEADER, response=True, description="pending: the outcome could not be written to the log yet."
+)
+_COMMON: Final = [_AUDIT_ID, _REQUEST_ID, _CHALLENGE, _RETRY_AFTER, _REPLAYED, _PENDING]
+
+
+def _header(name: str, description: str) -> OpenApiParameter:
+    return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=description)
+
+
+_INPUTS: Final = [
+    OpenApiParameter("dry_run", bool, OpenApiParameter.QUERY, description="Check exactly and say what would be sent; send nothing.", default=False),
+    _header("X-Rudder-Source-Id", "The source; without it the settings' default. Messages of an internal batch name their own."),
+    _header("X-Rudder-Destination-Id", "One destination of the source (retl)."),
+    _header("X-Rudder-Job-Run-Id", "RudderStack's job run; one in the first event wins."),
+    _header("X-Rudder-Task-Run-Id", "RudderStack's task run; one in the first event wins."),
+    _header("AnonymousId", "RudderStack's routing key."),
+    _header("Content-Encoding", "gzip, or nothing."),
+    _header("Idempotency-Key", "The same request under the same key is sent once, however often it is asked for."),
+]
+
+
+def _problem(status: int) -> tuple[tuple[int, str], OpenApiResponse]:
+    example: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": "…",
+        "reason": "…",
+        "origin": "gateway",
+    }
+    return (status, TYPE), OpenApiResponse(
+        ProblemSerializer, _PROBLEMS[status], [OpenApiExample("problem", value=example, response_only=True, status_codes=[str(status)])]
+    )
+
+
+def _problems(*statuses: int) -> dict[Any, Any]:
+    return dict(_problem(status) for status in statuses)
+
+
+def _answers_of_upstream() -> dict[Any, Any]:
+    """An upstream 4xx that is JSON passes unchanged."""
+    unchanged: dict[str, Any] = {"description": "Upstream's own JSON, unchanged."}
+    return {(status, "application/json"): OpenApiResponse(unchanged, text) for status, text in _PROBLEMS.items() if status < 500}
+
+
+def operation_view(operation: Operation) -> type[APIView]:
+    """The operation's view with its documentation."""
+    sent = PolymorphicProxySerializer(component_name="Sent", serializers=[ResultSerializer, DryRunSerializer], resource_type_field_name=None)
+    success = OpenApiResponse(sent, "RudderStack took it, or a dry run. Upstream's JSON passes unchanged.")
+    view: type[APIView] = view_of(operation)
+    schema = extend_schema(
+        operation_id=operation.name,
+        summary=operation.description,
+        description=f"{operation.description}: {operation.help}",
+        tags=["operations"],
+        parameters=[*_INPUTS, *_COMMON],
+        request={"application/json": body_schema(operation)},
+        examples=[OpenApiExample("body", value=example_of(operation), request_only=True)],
+        responses={(200, "application/json"): success, **_problems(*_PROBLEMS), **_answers_of_upstream()},
+    )
+    return extend_schema_view(post=schema)(view)
+
+
+_calls = extend_schema(
+    operation_id="list_calls",
+    summary="List calls",
+    description="The calls that the key may see, newest first: its client's own, all with the scope audit.",
+    tags=["calls"],
+    parameters=[CallsQuery, _REQUEST_ID, _CHALLENGE],
+    responses={200: OpenApiResponse(CallListSerializer, "One page."), **_problems(400, 401, 405, 503)},
+)
+_call = extend_schema(
+    operation_id="get_call",
+    summary="Get one call",
+    description="One call, if the key may see it.",
+    tags=["calls"],
+    parameters=[_REQUEST_ID, _CHALLENGE, OpenApiParameter("call_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The audit id.")],
+    responses={200: OpenApiResponse(CallSerializer, "The call."), **_problems(401, 404, 405, 503)},
+)
+_health = extend_schema(
+    operation_id="healthz", summary="Alive", description="Whether the process answers.", tags=["health"], auth=[], responses={200: HealthSerializer}
+)
+_ready = extend_schema(
+    operation_id="readyz",
+    summary="Ready",
+    description="Whether the log takes a row, and whether RudderStack answers.",
+    tags=["health"],
+    auth=[],
+    responses={200: OpenApiResponse(ReadySerializer, "Ready, perhaps degraded."), 503: OpenApiResponse(ReadySerializer, "The log takes no row.")},
+)
+calls_view: Final = extend_schema_view(get=_calls)(CallsView)
+call_view: Final = extend_schema_view(get=_call)(CallView)
+health_view: Final = extend_schema_view(get=_health)(HealthView)
+ready_view: Final = extend_schema_view(get=_ready)(ReadyView)
+
+
+def _generate() -> Any:
+    return SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+
+
+@lru_cache(maxsize=1)
+def document() -> str:
+    """The document as JSON text; the same in every process."""
+    return json.dumps(_generate(), indent=2, ensure_ascii=False, sort_keys=False) + "\n"
+
+
+def openapi(request: HttpRequest) -> HttpResponse:
+    """/openapi.json."""
+    return HttpResponse(document(), content_type="application/json")
+
+
+_PAGE: Final[dict[str, Any]] = {
+    "default-src": [NONE],
+    "script-src": [SELF],
+    "style-src": [SELF, UNSAFE_INLINE],
+    "img-src": [SELF, "data:"],
+    "connect-src": [SELF],
+    "frame-ancestors": [NONE],
+}
+
+
+@method_decorator(csp_replace(_PAGE), name="dispatch")
+class DocsView(SpectacularSwaggerSplitView):
+    """/docs, from local files."""
+
+    url = "/openapi.json"
