@@ -9,6 +9,7 @@ import pytest
 import requests
 import uvloop
 from django.test import Client
+
 from gateway.access import keys
 from gateway.access.keys import create
 from gateway.audit.models import Channel
@@ -38,7 +39,7 @@ class RunningSandbox:
         self._task = loop.create_task(serve(self.sandbox, "127.0.0.1", 0, self._listens))
         try:
             loop.run_until_complete(self._task)
-        except BaseException:  # noqa: BLE001 - cancelled at the end
+        except BaseException:
             loop.close()
 
     def _listens(self, port: int) -> None:

@@ -53,17 +53,12 @@ def respond(problem: Problem) -> HttpResponse:
         **problem.extra,
     }
     if problem.errors:
-        document["errors"] = [public(fault) for fault in problem.errors]
+        document["errors"] = [fault.shown() for fault in problem.errors]
     # ASCII only: lone surrogates of an upstream text could not be encoded otherwise.
     response = HttpResponse(json.dumps(document), status=problem.status_code, content_type=TYPE)
     for name, value in problem.headers.items():
         response[name] = value
     return response
-
-
-def public(fault: Fault) -> dict[str, str]:
-    """A fault as callers see it."""
-    return {"pointer": fault.pointer, "detail": fault.detail, "cure": fault.cure}
 
 
 def log_unavailable(**headers: str) -> Problem:

@@ -25,6 +25,8 @@ KEPT_HEADERS: Final = (
 )
 """Not Authorization, which is a secret, and not AnonymousId, which is a person."""
 ANSWER_CHARACTERS: Final = 2048
+_SHORTEST: Final = 4
+"""A shorter secret is no secret, and masking it would spoil every text."""
 _HEADER_CHARACTERS: Final = 512
 _LOOK_AT: Final = 4
 """Text this many times longer than what is kept is looked at for secrets, so that none is cut in half before it is known."""
@@ -45,6 +47,13 @@ def mask(text: str) -> str:
     for pattern in _PATTERNS:
         text = pattern.sub(_masked, text)
     return text
+
+
+def without_secrets(content: bytes) -> bytes:
+    """Bytes for a caller: what the settings know as secret is masked, all else is as it was."""
+    for secret in _known_secrets():
+        content = content.replace(secret.encode(), MASK.encode())
+    return content
 
 
 def masked_headers(headers: Mapping[str, str]) -> str:
@@ -68,7 +77,7 @@ def _masked(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=1)
 def _known_secrets_of(*secrets: str) -> tuple[str, ...]:
-    return tuple(sorted({secret for secret in secrets if len(secret) >= 3}, key=len, reverse=True))
+    return tuple(sorted({secret for secret in secrets if len(secret) >= _SHORTEST}, key=len, reverse=True))
 
 
 def _known_secrets() -> Iterable[str]:

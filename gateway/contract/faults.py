@@ -33,6 +33,10 @@ class Fault:
     detail: str
     cure: str
 
+    def shown(self) -> dict[str, str]:
+        """As callers see it; the reason is for the log."""
+        return {"pointer": self.pointer, "detail": self.detail, "cure": self.cure}
+
 
 @dataclass(slots=True)
 class Faults:

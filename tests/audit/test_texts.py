@@ -1,0 +1,32 @@
+"""Any text can be stored."""
+
+from gateway.audit.texts import storable
+from hypothesis import given
+from hypothesis import strategies as st
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()))
+"""NUL and lone surrogates among it."""
+
+
+@given(ANY_TEXT, st.integers(0, 50))
+def test_whatever_comes_can_be_encoded_and_fits(text, length):
+    stored = storable(text, length)
+    assert "\0" not in stored
+    stored.encode()
+    assert len(stored) <= length
+
+
+@given(ANY_TEXT)
+def test_all_that_can_be_stored_stays_as_it_is(text):
+    pairs = zip(text, storable(text, len(text)), strict=True)
+    assert all(after == before or (after == "\N{REPLACEMENT CHARACTER}" and (before == "\0" or before.isprintable() is False)) for before, after in pairs)
+    plain = text.encode("utf-8", "ignore").decode().replace("\0", "")
+    assert storable(plain, len(plain)) == plain
+
+
+def test_each_nul_and_lone_surrogate_becomes_one_replacement_character():
+    assert storable("a\0b\ud800c\udfffd", 100) == "a\ufffdb\ufffdc\ufffdd"
+
+
+def test_a_character_beyond_the_bmp_is_no_surrogate():
+    assert storable("\U0001f600\0", 2) == "\U0001f600\ufffd"
