@@ -1,6 +1,7 @@
 """One request under one Idempotency-Key, however often it is sent: the intent in the log is the lock."""
 
 import json
+from dataclasses import replace
 from typing import Final
 
 from django.utils import timezone
@@ -9,7 +10,7 @@ from gateway.audit import log
 from gateway.audit.models import Call, Outcome, Result
 from gateway.contract.faults import Fault
 from gateway.forwarding.answer import Answer, Refusal
-from gateway.upstream.answers import document_of, json_of
+from gateway.forwarding.outcome import answer_to
 
 MAX_LENGTH: Final = 255
 _RACES: Final = 5
@@ -57,30 +58,15 @@ def _answer_of(last: Call, call: Call) -> Answer | None:
         )
     if outcome.result == Result.REFUSED or (outcome.result == Result.FAILED and outcome.upstream_status is None):
         return None
-    return recorded(last, outcome)
+    return _recorded(last, outcome)
 
 
 def _in_flight() -> Refusal:
     return Refusal(409, "in_flight", "A call with this Idempotency-Key is on its way. Ask again for its answer.", retry_after="1")
 
 
-def recorded(call: Call, outcome: Outcome) -> Answer:
+def _recorded(call: Call, outcome: Outcome) -> Answer:
     """The answer as the log has it: status, faults, and up to 2 KiB of text."""
     faults = tuple(Fault(**fault) for fault in json.loads(outcome.faults or "[]"))
-    accepted = outcome.result == Result.ACCEPTED
-    content = outcome.answer.encode()
-    raw = json_of(outcome.answer_type, content)
-    return Answer(
-        call_id=call.id,
-        result=outcome.result,
-        status=outcome.status or 500,
-        document=document_of(content) if accepted and raw is None else None,
-        raw=raw if outcome.result != Result.FAILED else None,
-        reason=outcome.reason,
-        detail="" if outcome.result == Result.FAILED else outcome.answer.strip(),
-        origin="upstream",
-        errors=faults,
-        replayed=True,
-        events=call.events,
-        duration_ms=outcome.duration_ms or 0,
-    )
+    answer = answer_to(call, outcome.upstream_status or 0, outcome.answer_type, outcome.answer.encode(), faults)
+    return replace(answer, replayed=True, events=call.events, duration_ms=outcome.duration_ms or 0)

@@ -47,38 +47,41 @@ def of_no_answer(call: Call, error: SendError) -> tuple[Outcome, Answer]:
 
 
 def of_reply(call: Call, submission: Submission, reply: Reply) -> tuple[Outcome, Answer]:
-    """The row and the answer for a whole reply. Of a 5xx, and of what is no answer to a POST, callers get a general sentence only."""
+    """The row and the answer for a whole reply. An upstream 400 or 413 is explained by the exact check."""
+    faults = _explain(submission) if reply.status in (400, 413) else ()
+    answer = answer_to(call, reply.status, reply.content_type, without_secrets(reply.content), faults)
     outcome = Outcome(
+        result=answer.result,
+        status=answer.status,
         upstream_status=reply.status,
         attempts=reply.attempts,
         upstream_ms=reply.duration_ms,
         answer_sha256=sha256(reply.content).hexdigest(),
         answer_type=mask(reply.content_type),
         answer=masked_answer(reply.content),
+        reason=answer.reason,
+        faults=as_text(faults),
     )
-    content = without_secrets(reply.content)
-    raw = json_of(reply.content_type, content)
-    answer = Answer(call.id, "", reply.status, origin="upstream", retry_after=reply.retry_after)
-    faults: tuple[Fault, ...] = ()
-    if 200 <= reply.status < 300:
-        outcome.result = Result.ACCEPTED
-        status = 200 if reply.status in (204, 205) else reply.status
-        answer = replace(answer, status=status, raw=raw, document=document_of(content) if raw is None else None)
-    elif 400 <= reply.status < 500:
-        outcome.result, outcome.reason = Result.REJECTED, "rejected_by_upstream"
-        faults = _explain(submission) if reply.status in (400, 413) else ()
-        answer = replace(answer, raw=raw, detail=text_of(content), errors=faults, retryable=reply.status == 429)
-    elif reply.status in (502, 504) or reply.status < 200:
-        outcome.result, outcome.reason = Result.UNKNOWN, "proxy_gave_up" if reply.status >= 500 else "no_final_answer"
-        answer = replace(answer, status=504, detail=_WHY[outcome.reason])
-    elif 300 <= reply.status < 400 or reply.status >= 600:
-        outcome.result, outcome.reason = Result.FAILED, "redirect" if reply.status < 400 else "no_http_status"
-        answer = replace(answer, status=502, detail=f"RudderStack's address answered {reply.status}. {_WHY['redirect']}")
-    else:
-        outcome.result, outcome.reason = Result.FAILED, "upstream_error"
-        answer = replace(answer, detail=_WHY["upstream_error"], retryable=True)
-    outcome.status, outcome.faults = answer.status, as_text(faults)
-    return outcome, replace(answer, result=outcome.result, reason=outcome.reason)
+    return outcome, replace(answer, retry_after=reply.retry_after)
+
+
+def answer_to(call: Call, status: int, content_type: str, content: bytes, faults: tuple[Fault, ...]) -> Answer:
+    """What callers are told of an upstream status and content. Of a 5xx, and of what is no answer to a POST, a general sentence only."""
+    raw = json_of(content_type, content)
+    answer = Answer(call.id, "", status, origin="upstream")
+    if 200 <= status < 300:
+        shown = 200 if status in (204, 205) else status
+        return replace(answer, result=Result.ACCEPTED, status=shown, raw=raw, document=document_of(content) if raw is None else None)
+    if 400 <= status < 500:
+        said = replace(answer, raw=raw, detail=text_of(content), errors=faults, retryable=status == 429)
+        return replace(said, result=Result.REJECTED, reason="rejected_by_upstream")
+    if status in (502, 504) or status < 200:
+        reason = "proxy_gave_up" if status >= 500 else "no_final_answer"
+        return replace(answer, result=Result.UNKNOWN, status=504, reason=reason, detail=_WHY[reason])
+    if 500 <= status < 600:
+        return replace(answer, result=Result.FAILED, reason="upstream_error", detail=_WHY["upstream_error"], retryable=True)
+    detail = f"RudderStack's address answered {status}. {_WHY['redirect']}"
+    return replace(answer, result=Result.FAILED, status=502, reason="redirect", detail=detail)
 
 
 def as_text(faults: Iterable[Fault]) -> str:

@@ -5,6 +5,7 @@ import gzip
 import json
 
 import pytest
+
 from gateway.audit.models import Call, Outcome
 from gateway.operations import OPERATIONS
 from tests.conftest import EVENT, GOOD, MESSAGE
