@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -73,7 +74,7 @@ class _Reader:
             raise SettingError(f"{name} and {name}_FILE are both set: keep one of them")
         made = self.var / "secrets" / name
         if not path and (self.text(name) or not made.exists()):
-            return self.text(name, default)
+            return self.text(name) or default
         try:
             return Path(path or made).read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -142,7 +143,8 @@ class _Reader:
         """DATABASE_URL as Django has it; SQLite or PostgreSQL."""
         url = self.secret("DATABASE_URL", f"sqlite:///{self.var / 'gateway.sqlite3'}")
         try:
-            database = dict(environ.Env.db_url_config(url))
+            with warnings.catch_warnings(action="ignore"):
+                database = dict(environ.Env.db_url_config(url))
         except Exception:  # environ raises whatever its parsing ran into
             database = {}
         if database.get("ENGINE") not in ("django.db.backends.sqlite3", "django.db.backends.postgresql"):
@@ -177,7 +179,7 @@ def read() -> Environment:
         raise SettingError("RUDDERSTACK_PASS is set but RUDDERSTACK_USER is not: set both or none")
     if ":" in user:
         raise SettingError("RUDDERSTACK_USER must not have a colon: HTTP Basic cannot carry it")
-    secret_key = reader.secret("DJANGO_SECRET_KEY", INSECURE_KEY) or INSECURE_KEY
+    secret_key = reader.secret("DJANGO_SECRET_KEY", INSECURE_KEY)
     deadline = reader.seconds("GATEWAY_DEADLINE_SECONDS", 15, 120)
     _make_folders(reader.var)
     return Environment(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 import uvloop
+from django.db import connections
 from django.test import Client
 
 from gateway.access import keys
@@ -16,6 +17,13 @@ from gateway.audit.models import Channel
 from gateway.sandbox.server import Sandbox, serve
 from gateway.sandbox.sources import RECORDED
 from gateway.upstream import client as upstream_client
+from tests.environment import VAR
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """SQLite in a file, as in service: one in memory has no WAL and no other connections."""
+    connections["default"].settings_dict["TEST"]["NAME"] = f"{VAR}/test.sqlite3"
 
 
 class RunningSandbox:
@@ -56,8 +64,12 @@ class RunningSandbox:
         return f"http://127.0.0.1:{self.port}"
 
     def received(self) -> list[dict[str, Any]]:
-        """All requests that were read whole, in order."""
-        return self._http.get(f"{self.url}/received?limit=1000", timeout=10).json()["results"]
+        """The requests that were read whole, in order; the first thousand."""
+        return self.page(0)
+
+    def page(self, after: int) -> list[dict[str, Any]]:
+        """Up to a thousand requests from number `after` on."""
+        return self._http.get(f"{self.url}/received?after={after}&limit=1000", timeout=30).json()["results"]
 
     def count(self) -> dict[str, int]:
         return self._http.get(f"{self.url}/received/count", timeout=10).json()

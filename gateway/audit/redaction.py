@@ -1,5 +1,6 @@
 """What of headers and answers may stand in the log: an allow-list for headers, and masks for what looks like a secret or a person."""
 
+import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -77,8 +78,10 @@ def _masked(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=1)
 def _known_secrets_of(*secrets: str) -> tuple[str, ...]:
-    return tuple(sorted({secret for secret in secrets if len(secret) >= _SHORTEST}, key=len, reverse=True))
+    encoded = {base64.b64encode(secret.encode()).decode() for secret in secrets if ":" in secret}
+    return tuple(sorted({secret for secret in {*secrets, *encoded} if len(secret) >= _SHORTEST}, key=len, reverse=True))
 
 
 def _known_secrets() -> Iterable[str]:
-    return _known_secrets_of(settings.RUDDERSTACK_PASS, settings.RUDDERSTACK_USER, *settings.RUDDERSTACK_WRITE_KEYS.values(), settings.SECRET_KEY)
+    user, password, keys = settings.RUDDERSTACK_USER, settings.RUDDERSTACK_PASS, settings.RUDDERSTACK_WRITE_KEYS.values()
+    return _known_secrets_of(f"{user}:{password}", *(f"{key}:" for key in keys), user, password, *keys, settings.SECRET_KEY)

@@ -1,6 +1,7 @@
 """Whether a submission may go out, and as what: rights first, then the body, then the rights to the sources named in it."""
 
 import base64
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,9 @@ DESTINATION: Final = "X-Rudder-Destination-Id"
 JOB_RUN: Final = "X-Rudder-Job-Run-Id"
 PASSED_ON: Final = ("Content-Type", "Content-Encoding", JOB_RUN, "X-Rudder-Task-Run-Id", DESTINATION, "AnonymousId", "traceparent")
 """The caller's headers that go to RudderStack. All others stay here, its Authorization first of all."""
+
+
+_HEADER_VALUE: Final = re.compile(r"[!-+\--~](?:[ -+\--~]*[!-+\--~])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,8 @@ def _authorise_sources(submission: Submission, reading: Reading, faults: tuple[F
 
 def _headers(submission: Submission, source: str, reading: Reading) -> dict[str, str]:
     headers = {name: value for name in PASSED_ON if (value := submission.header(name))}
-    if source and "," not in source:
+    if submission.operation.credential is not Credential.NONE or _HEADER_VALUE.fullmatch(source):
+        # An internal batch names its sources in the messages, perhaps several, or one that no header can carry: RudderStack reads them there.
         headers[SOURCE] = source
     if submission.address:
         headers["X-Forwarded-For"] = submission.address

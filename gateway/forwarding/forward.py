@@ -129,18 +129,28 @@ def _send(call: Call, submission: Submission, admission: Admission) -> Answer:
         reply = client.post(submission.operation.upstream_path, admission.headers, submission.body.received)
     except client.SendError as error:
         outcome, answer = of_no_answer(call, error)
+    except Exception:
+        # A fault of ours, perhaps with bytes on their way: the log must not wait for the clock to say so.
+        _close(call, Outcome(at=timezone.now(), result=Result.UNKNOWN, status=500, reason="internal", duration_ms=_since(submission)))
+        raise
     else:
         outcome, answer = of_reply(call, submission, reply)
     outcome.at = timezone.now()
     outcome.duration_ms = _since(submission)
     # Where validation is observe: what would have been said, unless upstream's own no is explained already.
     outcome.faults = outcome.faults or as_text(admission.faults)
+    written = _close(call, outcome)
+    return replace(answer, pending=not written, events=call.events, duration_ms=outcome.duration_ms)
+
+
+def _close(call: Call, outcome: Outcome) -> bool:
+    """Whether the outcome could be written."""
     try:
         log.close(call, outcome)
     except log.LogUnavailableError:
         _logger.error("the outcome of call %s, %s, is not written", call.id, outcome.result)
-        answer = replace(answer, pending=True)
-    return replace(answer, events=call.events, duration_ms=outcome.duration_ms)
+        return False
+    return True
 
 
 def _since(submission: Submission) -> int:

@@ -86,6 +86,8 @@ def _breaker() -> pybreaker.CircuitBreaker:
     return pybreaker.CircuitBreaker(
         fail_max=settings.GATEWAY_BREAKER_FAILURES,
         reset_timeout=settings.GATEWAY_BREAKER_SECONDS,
+        # Else the call that trips it would be told as one that was never sent.
+        throw_new_error_on_trip=False,
         exclude=[lambda error: not isinstance(error, SendError)],
     )
 
@@ -97,7 +99,8 @@ def _flight(seconds: float) -> Flight:
 def _exchange(method: str, path: str, headers: Mapping[str, str], body: bytes, flight: Flight, started: float) -> Reply:
     url = f"{settings.RUDDERSTACK_BASE_URL}{path}"
     try:
-        request = requests.Request(method, url, headers={**headers, "User-Agent": USER_AGENT}, data=body).prepare()
+        encoded = {name: value.encode("latin-1") for name, value in {**headers, "User-Agent": USER_AGENT}.items()}
+        request = requests.Request(method, url, headers=encoded, data=body).prepare()
     except (requests.RequestException, ValueError):
         # No URL, or a header that cannot be sent; the exception quotes it.
         raise SendError("not_sendable", flight, started) from None
@@ -143,7 +146,7 @@ def _reason(error: Exception, flight: Flight) -> str:
         return "connect_failed"
     if isinstance(error, _TooLongError):
         return "answer_too_long"
-    if monotonic() >= flight.deadline or isinstance(error, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
+    if flight.timed_out:
         return "no_answer_in_time"
     return "answer_cut"
 

@@ -1,5 +1,7 @@
 """One request on its way: how long it may take, and whether bytes of it may have left. The connection classes report here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import monotonic
@@ -15,6 +17,7 @@ class Flight:
     read_seconds: float
     attempts: int = 0
     sent: bool = False
+    timed_out: bool = False
 
     def connect_timeout(self) -> float:
         """Seconds that the next connection may take."""
@@ -29,6 +32,15 @@ class Flight:
         if left <= 0:
             raise TimeoutError("the deadline has passed")
         return min(seconds, left)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Round a read or a write: notes a time-out, which the layers above wrap in errors of many kinds."""
+        try:
+            yield
+        except TimeoutError:
+            self.timed_out = True
+            raise
 
 
 current: Final[ContextVar[Flight]] = ContextVar("current")

@@ -5,6 +5,7 @@ requests' own timeouts count from byte to byte: against such a server (1, 1) too
 
 import io
 import socket
+import ssl
 from http.client import HTTPResponse, parse_headers
 from time import monotonic
 from typing import Any, Final
@@ -34,6 +35,10 @@ class _DeadlineReader(io.RawIOBase):
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)
         self._flight = flight
+        self.ended = False
+        if isinstance(sock, ssl.SSLSocket):
+            # A TLS stream that ends without saying so was cut: an error, not an end.
+            sock.suppress_ragged_eofs = False  # type: ignore[attr-defined]
 
     def readable(self) -> bool:
         """True."""
@@ -41,8 +46,11 @@ class _DeadlineReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         """Bytes read. Raises TimeoutError."""
-        self._sock.settimeout(self._flight.read_timeout())
-        return self._raw.readinto(buffer)
+        with self._flight.watched():
+            self._sock.settimeout(self._flight.read_timeout())
+            count = self._raw.readinto(buffer)
+        self.ended = count == 0
+        return count
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -56,7 +64,14 @@ class _DeadlineResponse(HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self.fp.close()
-        self.fp = io.BufferedReader(_DeadlineReader(sock, current.get()))
+        self._reader = _DeadlineReader(sock, current.get())
+        self.fp = io.BufferedReader(self._reader)
+
+    def begin(self) -> None:
+        """Read status and headers; http.client takes an end among them for the end of them. Raises ConnectionError."""
+        super().begin()
+        if self._reader.ended:
+            raise ConnectionAbortedError("the answer ended in its headers")
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
@@ -85,9 +100,10 @@ class _DeadlineMixin:
         flight = current.get()
         flight.sent = True
         view = memoryview(data)
-        for start in range(0, len(view), _PIECE):
-            self.sock.settimeout(flight.read_timeout())
-            super().send(view[start : start + _PIECE])  # type: ignore[misc]
+        with flight.watched():
+            for start in range(0, len(view), _PIECE):
+                self.sock.settimeout(flight.read_timeout())
+                super().send(view[start : start + _PIECE])  # type: ignore[misc]
 
 
 class _Connection(_DeadlineMixin, HTTPConnection):  # type: ignore[misc]

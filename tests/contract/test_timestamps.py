@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 
 import pytest
-from gateway.contract.timestamps import ZERO, is_plain_time, is_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from gateway.contract.timestamps import ZERO, is_plain_time, is_time
 
 
 @pytest.mark.parametrize(

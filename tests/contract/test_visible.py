@@ -1,15 +1,16 @@
 """Which ids RudderStack takes for blank."""
 
 import pytest
-from gateway.contract.visible import is_blank
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from gateway.contract.visible import is_blank
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "\t\r\n", "\0", "\u00a0", "\u00ad", "\u034f", "\u115f", "\u200b", "\u200f", "\u2028", "\u202e", "\u2063", "\u206f", "\u2800", "\u3000"]
-    + ["\u3164", "\ufeff", "\uffa0", "\ue000", "\u0378", "\U000f0000", "\U0010ffff", "\ufff9", " \u200b\u00a0 "],
+    ["", " ", "\t\r\n", "\0", "\u00a0", "\u00ad", "\u034f", "\u115f", "\u200b", "\u200f", "\u2028", "\u202e", "\u2063", "\u206f", "\u2800", "\u3000",
+     "\u3164", "\ufeff", "\uffa0", "\ue000", "\u0378", "\U000f0000", "\U0010ffff", "\ufff9", " \u200b\u00a0 "],
 )  # fmt: skip
 def test_is_blank(text):
     assert is_blank(text)

@@ -1,0 +1,37 @@
+"""The admin's pages, as the tests name them."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver
+
+CALLS = "/admin/audit/call/"
+ACTIONS = "/admin/audit/action/"
+KEYS = "/admin/access/apikey/"
+CLIENTS = "/admin/access/client/"
+
+
+def paths(patterns: Any = None, prefix: str = "/admin/") -> Iterator[str]:
+    """Every path of the admin; 1 stands for any part that varies."""
+    for pattern in admin.site.get_urls() if patterns is None else patterns:
+        route = str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from paths(pattern.url_patterns, prefix + route)
+        elif isinstance(pattern, URLPattern) and not route.startswith("^"):
+            yield prefix + re.sub(r"<[^>]+>", "1", route)
+
+
+def cells(answer: Any) -> list[list[str]]:
+    """The texts of a list's rows."""
+    table = re.search(r'<table id="result_list".*?</table>', answer.content.decode(), re.DOTALL)
+    rows = re.findall(r"<tr\b.*?</tr>", table[0] if table else "", re.DOTALL)
+    found = [[" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in re.findall(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", row, re.DOTALL)] for row in rows]
+    return [row for row in found[1:] if row]
+
+
+def listed(answer: Any) -> list[Any]:
+    """The ids of a list's rows."""
+    assert answer.status_code == 200
+    return [row.pk for row in answer.context["cl"].result_list]
