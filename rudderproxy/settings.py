@@ -100,6 +100,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "RudderStack gateway",
     "SITE_SUBHEADER": "Audited internal API",
     "SITE_SYMBOL": "fact_check",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("console/favicon.svg")}],
     "STYLES": [lambda request: static("console/console.css")],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,

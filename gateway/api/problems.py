@@ -61,9 +61,10 @@ def respond(problem: Problem) -> HttpResponse:
     return response
 
 
-def log_unavailable(**headers: str) -> Problem:
+def log_unavailable(error: LogUnavailableError) -> Problem:
     """503: no log, no sending."""
-    return Problem(503, "log_unavailable", LOG_UNAVAILABLE, headers={"Retry-After": "1", **headers}, outcome="failed", retryable=True)
+    headers = {"Retry-After": "1", **({"X-Audit-Id": str(error.call_id)} if error.call_id else {})}
+    return Problem(503, "log_unavailable", LOG_UNAVAILABLE, headers=headers, outcome="failed", retryable=True)
 
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | HttpResponse:
@@ -71,7 +72,7 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     if isinstance(error, Problem):
         return respond(error)
     if isinstance(error, LogUnavailableError):
-        return respond(log_unavailable())
+        return respond(log_unavailable(error))
     if isinstance(error, exceptions.MethodNotAllowed):
         view = context["view"]
         allow = {"Allow": ", ".join(view.allowed_methods)}

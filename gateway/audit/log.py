@@ -2,6 +2,7 @@
 
 import json
 import logging
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -19,7 +20,9 @@ _logger = logging.getLogger(__name__)
 
 
 class LogUnavailableError(Exception):
-    """The log takes no row, so nothing may be sent."""
+    """The log takes no row, so nothing may be sent. `call_id`: of the call that was to be recorded, if there was one."""
+
+    call_id: uuid.UUID | None = None
 
 
 class TryTakenError(Exception):

@@ -237,7 +237,9 @@ class ActionAdmin(LogAdmin):
 def sentence(record: Record) -> str:
     """What came of a call, in plain words."""
     call, outcome = record.call, record.outcome
-    what = f"{call.events:,} event{'' if call.events == 1 else 's'}" if call.events is not None else "A body that was not read"
+    what = "A body that was not read" if call.bytes is None else f"{call.bytes:,} bytes"
+    if call.events is not None:
+        what = f"{call.events:,} event{'' if call.events == 1 else 's'}"
     if outcome is None:
         return f"{what}, on the way since {call.at:%H:%M:%S} UTC." if record.result == "in_flight" else f"{what}; no outcome was recorded in time."
     took = f" after {outcome.duration_ms:,} ms" if outcome.duration_ms is not None else ""

@@ -41,11 +41,14 @@ class Admission:
 
 def admit(submission: Submission) -> Admission:
     """Raises Refusal, and what reading the body raises."""
-    source = _authorise(submission)
-    reading, faults = _check(submission)
-    if submission.operation.credential is Credential.NONE:
-        source = _authorise_sources(submission, reading, faults)
-    operation = submission.operation
+    operation, source = submission.operation, _authorise(submission)
+    try:
+        reading, faults = _check(submission)
+        if operation.credential is Credential.NONE:
+            source = _authorise_sources(submission, reading, faults)
+    except Refusal as refusal:
+        refusal.source = source
+        raise
     return Admission(
         source=source,
         destination=submission.header(DESTINATION) if operation.takes_destination else "",
@@ -91,7 +94,9 @@ def _check(submission: Submission) -> tuple[Reading, tuple[Fault, ...]]:
     if settings.GATEWAY_VALIDATION == "strict" or limited:
         # Sources that cannot be read for sure are never sent to for a client that may use only some of them.
         status, text = ANSWERS[verdict.reason]
-        raise Refusal(413 if status == 413 else 400, verdict.reason, f'RudderStack would refuse this: "{text}".', verdict.faults)
+        refusal = Refusal(413 if status == 413 else 400, verdict.reason, f'RudderStack would refuse this: "{text}".', verdict.faults)
+        refusal.events = verdict.reading.events or None
+        raise refusal
     return verdict.reading, verdict.faults
 
 

@@ -39,7 +39,10 @@ class Answer:
 
 
 class Refusal(Exception):  # noqa: N818 - not an error of the program
-    """The gateway will not send this. Status as HTTP has it; `reason` is a code; faults name places in the body."""
+    """The gateway will not send this. Status as HTTP has it; `reason` is a code; faults name places in the body.
+
+    `source` and `events` are what was known by then.
+    """
 
     def __init__(self, status: int, reason: str, detail: str, faults: tuple[Fault, ...] = (), retry_after: str | None = None) -> None:
         super().__init__(reason)
@@ -48,3 +51,5 @@ class Refusal(Exception):  # noqa: N818 - not an error of the program
         self.detail = detail
         self.faults = faults
         self.retry_after = retry_after
+        self.source = ""
+        self.events: int | None = None

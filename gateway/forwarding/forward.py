@@ -28,6 +28,16 @@ def forward(submission: Submission) -> Answer:
     """Send a submission and say what came of it. Raises LogUnavailableError: then nothing was sent."""
     call = _begin(submission)
     try:
+        return _forward(call, submission)
+    except log.LogUnavailableError as error:
+        error.call_id = call.id
+        raise
+
+
+def _forward(call: Call, submission: Submission) -> Answer:
+    try:
+        if submission.dry_run is None:
+            raise Refusal(400, "bad_parameter", "dry_run must be true or false. Nothing was sent.")
         idempotency.check_key(submission.idempotency_key)
         admission = admit(submission)
         _complete(call, submission, admission)
@@ -82,6 +92,8 @@ def _digest(call: Call, submission: Submission) -> None:
 def _refuse(call: Call, submission: Submission, refusal: Refusal) -> Answer:
     """Record the refusal; intent and outcome together, as nothing was going to be sent."""
     _digest(call, submission)
+    call.source = refusal.source or call.source
+    call.events = call.events if refusal.events is None else refusal.events
     dry = submission.dry_run and refusal.status not in (401, 403)
     outcome = Outcome(
         at=timezone.now(),

@@ -12,7 +12,10 @@ from gateway.operations import Operation
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One request to forward. `headers` holds the caller's under their usual names; `address` is the original caller's."""
+    """One request to forward. `headers` holds the caller's under their usual names; `address` is the original caller's.
+
+    `dry_run` is None where the caller's wish cannot be told: then nothing is sent either.
+    """
 
     principal: Principal
     operation: Operation
@@ -22,7 +25,7 @@ class Submission:
     request_id: str
     headers: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str = ""
-    dry_run: bool = False
+    dry_run: bool | None = False
     started: float = field(default_factory=monotonic)
 
     def header(self, name: str) -> str:

@@ -6,6 +6,10 @@ from base64 import b64decode
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
 from gateway.access.models import words
 from gateway.access.principal import Principal
 from gateway.audit.models import Call, Channel
@@ -14,9 +18,6 @@ from gateway.forwarding.admission import admit
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.submission import Submission
 from gateway.operations import OPERATIONS
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from tests.conftest import MESSAGE, Rest
 
 OPERATION = OPERATIONS["internalbatch"]
@@ -105,7 +106,16 @@ TRICKS = {
     "two documents": batch(GOOD) + batch(message(VICTIM)),
     "byte order mark": "\ufeff" + batch(message(VICTIM)),
 }
-HARMLESS = {"long s beside", "escaped long s", "dotless i beside", "dotted I beside", "full-width beside", "Cyrillic beside", "spaced key beside", "NUL in the key"}
+HARMLESS = {
+    "long s beside",
+    "escaped long s",
+    "dotless i beside",
+    "dotted I beside",
+    "full-width beside",
+    "Cyrillic beside",
+    "spaced key beside",
+    "NUL in the key",
+}
 """Keys that RudderStack does not know and passes over."""
 
 MINE_AFTER_ALL = {"doubled, victim first", "tripled", "escaped key before"}
@@ -164,7 +174,13 @@ def test_no_trick_reaches_another_source(rest, sandbox, settings, trick, validat
 @pytest.mark.parametrize("validation", ["strict", "observe"])
 @pytest.mark.parametrize(
     "body",
-    [batch(GOOD), batch(*[GOOD] * 100), batch(message('"sourceid":"src-1"')), batch(message(r'"\u0073ourceID":"src-1"')), batch(message(MINE, '"x":1'))],
+    [
+        batch(GOOD),
+        batch(*[GOOD] * 100),
+        batch(message('"sourceid":"src-1"')),
+        batch(message(r'"\u0073ourceID":"src-1"')),
+        batch(message(MINE, '"x":1')),
+    ],
     ids=["one", "a hundred", "folded", "escaped", "with another key"],
 )
 def test_a_good_batch_of_the_keys_own_source_passes(rest, sandbox, settings, body, validation, packed):

@@ -6,6 +6,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
+
 from gateway.access import keys
 from gateway.access.models import ApiKey, Client
 from gateway.audit.models import Action

@@ -8,6 +8,7 @@ from hashlib import sha256
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
+
 from gateway.access import keys
 from gateway.access.models import ApiKey, Client
 from gateway.audit.log import LogUnavailableError
@@ -136,7 +137,19 @@ def test_the_right_key_is_known_and_no_other(make_key):
 
 @pytest.mark.parametrize(
     "key",
-    ["", "rgw_", "a", "rgw_" + "a" * 48, "a" * 1_000_000, "ключ" * 20, "é" * 52, "rgw_\0\0\0\0\0\0\0\0", "\udcff" * 52, "'; DROP TABLE x --", "\U0001f600" * 12],
+    [
+        "",
+        "rgw_",
+        "a",
+        "rgw_" + "a" * 48,
+        "a" * 1_000_000,
+        "ключ" * 20,
+        "é" * 52,
+        "rgw_\0\0\0\0\0\0\0\0",
+        "\udcff" * 52,
+        "'; DROP TABLE x --",
+        "\U0001f600" * 12,
+    ],
 )
 def test_a_key_of_nobody_is_nobody(db, key):
     assert keys.verify(key) is None
@@ -254,7 +267,12 @@ def test_the_local_actor_has_a_name():
 
 def test_a_key_works_as_bearer_token_and_as_user_of_basic(make_key):
     key = make_key()
-    for value in (f"Bearer {key}", f"bearer {key}", f"Basic {b64encode(f'{key}:'.encode()).decode()}", f"basic {b64encode(f'{key}:any'.encode()).decode()}"):
+    for value in (
+        f"Bearer {key}",
+        f"bearer {key}",
+        f"Basic {b64encode(f'{key}:'.encode()).decode()}",
+        f"basic {b64encode(f'{key}:any'.encode()).decode()}",
+    ):
         assert Rest(None).get("/v1/calls", {"Authorization": value}).status_code == 200, value
     for value in (key, f"Token {key}", "Bearer", "Basic", "Basic ???", f"Basic {b64encode(f':{key}'.encode()).decode()}"):
         answer = Rest(None).get("/v1/calls", {"Authorization": value})

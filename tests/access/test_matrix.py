@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+
 from gateway.access import keys
 from gateway.audit import view
 from gateway.audit.models import Call, Channel

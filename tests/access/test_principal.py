@@ -1,11 +1,12 @@
 """What a principal may: names count exactly as written."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.access.models import words
 from gateway.access.principal import Principal
 from gateway.operations import OPERATIONS
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def principal(operations: str = "all", sources: str = "all", scopes: str = "") -> Principal:
@@ -21,7 +22,25 @@ def test_one_operation_is_that_one(name):
     assert [other for other in OPERATIONS if principal(operations=name).may_use(other)] == [name]
 
 
-@pytest.mark.parametrize("other", ["SRC-1", "Src-1", " src-1", "src-1 ", "src-1\n", "src-1\0", "src-1,rep-1", "src-", "src-11", "ſrc-1", "src\N{NON-BREAKING HYPHEN}1", "", "all", "*"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        "SRC-1",
+        "Src-1",
+        " src-1",
+        "src-1 ",
+        "src-1\n",
+        "src-1\0",
+        "src-1,rep-1",
+        "src-",
+        "src-11",
+        "ſrc-1",
+        "src\N{NON-BREAKING HYPHEN}1",
+        "",
+        "all",
+        "*",
+    ],
+)
 def test_a_source_counts_exactly_as_written(other):
     assert principal(sources="src-1").may_send_to("src-1")
     assert not principal(sources="src-1").may_send_to(other)

@@ -37,6 +37,7 @@ def test_a_refused_call_shows_where(rest, sandbox):
     sent = rest.send("replay", {"batch": [{}]})
     row = rest.get(f"/v1/calls/{sent['X-Audit-Id']}").json()
     assert (row["result"], row["status"], row["reason"], row["errors"][0]["pointer"]) == ("refused", 400, "missing_user", "/batch/0")
+    assert (row["source"], row["events"]) == ("rep-1", 1)
 
 
 def test_a_client_sees_its_own_calls_and_an_auditor_all(rest, auditor, make_key, sandbox):

@@ -343,7 +343,8 @@ def test_dry_run_of_what_the_quick_check_lets_pass_is_checked_exactly(rest, sand
 
 def test_dry_run_with_another_value_sends_nothing(rest, sandbox):
     answer = rest.send("replay", GOOD["replay"], query="?dry_run=yes")
-    assert (answer.status_code, sandbox.count()["calls"]) == (400, 0)
+    assert (answer.status_code, answer.json()["reason"], sandbox.count()["calls"]) == (400, "bad_parameter", 0)
+    assert outcome_of(answer).result == "refused"
     assert rest.send("replay", GOOD["replay"], query="?dry_run=false").status_code == 200
 
 

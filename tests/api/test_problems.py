@@ -19,6 +19,7 @@ def test_a_log_that_takes_no_row_is_503_and_nothing_is_sent(rest, sandbox):
     assert (answer.status_code, answer["Content-Type"], answer["Retry-After"]) == (503, "application/problem+json", "1")
     assert (answer.json()["reason"], answer.json()["retryable"]) == ("log_unavailable", True)
     assert "audit log" in answer.json()["detail"]
+    assert len(answer["X-Audit-Id"]) == 36
     assert sandbox.count()["calls"] == 1
 
 

@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 from django.utils import timezone
+
 from gateway.audit import log
 from gateway.audit.models import Call, Channel, Outcome
 

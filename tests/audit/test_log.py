@@ -1,17 +1,19 @@
 """Writing the log: all rows or none, and no doubt about it."""
 
 import json
-import subprocess
-import sys
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from time import monotonic
 
 import pytest
 from django.db import connection, models
 from django.utils import timezone
-from gateway.audit import log, view
-from gateway.audit.models import Action, Call, Channel, Outcome, Verb
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from gateway.audit import log, view
+from gateway.audit.models import Action, Call, Channel, Outcome, Verb
 from tests.audit.rows import new_call, new_outcome, written
 
 HOURS = timedelta(hours=1)
@@ -141,15 +143,73 @@ def test_the_last_try_and_its_last_outcome_are_found(db):
 # a log that takes no row
 
 
-def test_a_locked_log_is_unavailable_within_its_wait_and_works_again_after():
-    done = subprocess.run([sys.executable, "-m", "tests.audit.own_log"], capture_output=True, text=True, check=True, timeout=60)
-    seen = json.loads(done.stdout)
-    assert seen["pragmas"] == ["wal", 2]  # 2 is FULL
-    assert seen["locked"] == "unavailable"
-    assert 2 < seen["seconds"] < 4
-    assert (seen["released"], seen["calls"]) == ("written", 1)
-    assert "database is locked" not in done.stderr
-    assert "the audit log cannot be used" in done.stderr
+def test_a_written_row_survives_a_power_cut(db):
+    with connection.cursor() as cursor:
+        assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert cursor.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+
+@pytest.fixture
+def other_writer(transactional_db):
+    """Another process's connection to the log, and its lock on it."""
+    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    yield other
+    other.close()
+
+
+@pytest.mark.parametrize("write", [log.intend, lambda call: log.record(call, new_outcome("refused"))], ids=["intend", "record"])
+def test_a_locked_log_is_unavailable_within_its_wait_and_works_again_after(other_writer, caplog, write):
+    started = monotonic()
+    with pytest.raises(log.LogUnavailableError):
+        write(new_call())
+    assert 2 < monotonic() - started < 4
+    assert "caused by OperationalError" in caplog.text
+    other_writer.execute("ROLLBACK")
+    write(new_call())
+    assert Call.objects.count() == 1
+
+
+def test_threads_that_wait_for_a_locked_log_all_give_up_in_the_same_time(other_writer):
+    def attempt(number: int) -> tuple[str, float]:
+        started = monotonic()
+        try:
+            log.intend(new_call())
+        except log.LogUnavailableError:
+            return "unavailable", monotonic() - started
+        finally:
+            connection.close()
+        return "written", monotonic() - started
+
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(attempt, range(8)))
+    assert {said for said, _ in results} == {"unavailable"}
+    assert max(seconds for _, seconds in results) < 4
+
+
+def test_many_threads_write_at_once(transactional_db):
+    def write(number: int) -> None:
+        log.intend(call := new_call())
+        log.close(call, new_outcome("accepted"))
+        connection.close()
+
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(write, range(100)))
+    assert Outcome.objects.filter(result="accepted", number=1).count() == Call.objects.count() == 100
+
+
+def test_of_many_threads_one_gets_the_try(transactional_db):
+    def attempt(number: int) -> str:
+        try:
+            log.intend(new_call(idempotency_key="k", idempotency_try=1))
+        except log.TryTakenError:
+            return "taken"
+        finally:
+            connection.close()
+        return "mine"
+
+    with ThreadPoolExecutor(16) as threads:
+        assert sorted(threads.map(attempt, range(32))) == ["mine"] + ["taken"] * 31
 
 
 @pytest.mark.parametrize(

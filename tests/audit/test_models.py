@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
-from gateway.audit.models import Action, Call, Channel, Outcome, Verb, new_id
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.audit.models import Action, Call, Channel, Outcome, Verb, new_id
 from tests.audit.rows import new_outcome, written
 
 
@@ -41,14 +42,14 @@ def test_a_row_is_not_deleted(rows):
 
 def test_saving_under_an_id_that_is_taken_changes_nothing(transactional_db):
     call = written(actor="ann")
-    with pytest.raises(Exception, match="(?i)unique"):
+    with pytest.raises(Exception, match=r"(?i)unique"):
         Call(id=call.id, at=call.at, deadline_at=call.deadline_at, operation="retl", channel="rest", actor="eve", request_id="r").save()
     assert Call.objects.get().actor == "ann"
 
 
 def test_a_call_has_an_outcome_of_each_number_once(transactional_db):
     call = written("accepted")
-    with pytest.raises(Exception, match="(?i)unique"):
+    with pytest.raises(Exception, match=r"(?i)unique"):
         new_outcome("failed", call=call, number=1).save()
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+
 from gateway.audit import view
 from gateway.audit.tasks import close_overdue_calls
 from rudderproxy.celery import app

@@ -1,8 +1,9 @@
 """Any text can be stored."""
 
-from gateway.audit.texts import storable
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.audit.texts import storable
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 """NUL and lone surrogates among it."""

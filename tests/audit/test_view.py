@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+
 from gateway.audit import log, view
 from gateway.audit.models import Action, Channel, Result, Verb
 from gateway.audit.view import Query, find
@@ -202,7 +203,9 @@ def test_a_page_costs_the_same_few_queries_whatever_it_holds(django_assert_num_q
 @pytest.mark.parametrize("result", list(QUERIES))
 def test_no_page_counts_skips_or_searches_the_log(result):
     call = written("accepted")
-    with CaptureQueriesContext(connection, ) as captured:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
         find(Query(equal={"actor": "tester", "source": "rep-1"}, result=result, since=BEGINNING, until=timezone.now(), before=call.id))
     statements = " ".join(query["sql"].upper() for query in captured)
     assert "AUDIT_CALL" in statements

@@ -7,6 +7,7 @@ from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client as Browser
+
 from gateway.access import keys
 from gateway.access.models import ApiKey, Client
 from gateway.audit.models import Action
@@ -43,7 +44,17 @@ def test_a_key_is_made_and_shown_on_the_page_that_answers(admin_client):
 def test_a_key_is_shown_once_and_kept_nowhere(admin_client):
     key = shown_key(admin_client.post(f"{KEYS}add/", ALL_RIGHTS))
     row = ApiKey.objects.get()
-    pages = [f"{KEYS}add/", KEYS, f"{KEYS}{row.pk}/change/", f"{KEYS}{row.pk}/history/", CLIENTS, f"{CLIENTS}{row.client_id}/change/", ACTIONS, CALLS, "/admin/"]
+    pages = [
+        f"{KEYS}add/",
+        KEYS,
+        f"{KEYS}{row.pk}/change/",
+        f"{KEYS}{row.pk}/history/",
+        CLIENTS,
+        f"{CLIENTS}{row.client_id}/change/",
+        ACTIONS,
+        CALLS,
+        "/admin/",
+    ]
     for path in pages:
         html = admin_client.get(path).content.decode()
         assert key not in html, path
@@ -112,7 +123,9 @@ def test_marked_keys_are_revoked(admin_client, make_key):
     answer = admin_client.post(KEYS, {"action": "revoke", "_selected_action": list(chosen)}, follow=True)
     assert "Revoked 2." in answer.content.decode()
     assert [keys.verify(key) is None for key in (first, second, kept)] == [True, True, False]
-    assert set(Action.objects.filter(verb="key_revoked").values_list("subject", "actor", "channel")) == {(k[:12], "admin", "admin") for k in (first, second)}
+    assert set(Action.objects.filter(verb="key_revoked").values_list("subject", "actor", "channel")) == {
+        (k[:12], "admin", "admin") for k in (first, second)
+    }
 
 
 def test_a_revoked_key_is_not_revoked_again(admin_client, make_key):

@@ -1,6 +1,7 @@
 """What pages may load: of the admin only its own, of anything else nothing."""
 
 import pytest
+
 from tests.console.pages import CALLS, KEYS
 
 pytestmark = pytest.mark.django_db

@@ -5,9 +5,10 @@ import time
 from queue import Empty
 
 import pytest
-import rudderproxy.celery  # noqa: F401 - registers the transport
 from kombu import Connection
 from kombu.exceptions import ChannelError
+
+import rudderproxy.celery  # noqa: F401 - registers the transport
 
 
 @pytest.fixture

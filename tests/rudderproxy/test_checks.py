@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from django.db import connection
+
 from rudderproxy.checks import check_settings, check_sqlite
 from rudderproxy.environment import INSECURE_KEY
 from tests.services import free_port
@@ -52,6 +53,16 @@ def test_sqlite_must_run_with_wal_and_full(db, settings):
         mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
         synchronous = cursor.execute("PRAGMA synchronous").fetchone()[0]
     assert (mode, synchronous) == ("wal", 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sqlite_that_does_not_wait_for_the_disk_is_told(settings):
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA synchronous=OFF")
+        try:
+            assert ids(check_sqlite(None, databases=["default"])) == ["gateway.E005"]
+        finally:
+            cursor.execute("PRAGMA synchronous=FULL")
 
 
 def run_web(tmp_path, **settings):

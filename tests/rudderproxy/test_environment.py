@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from rudderproxy import environment
 from rudderproxy.environment import SettingError
 

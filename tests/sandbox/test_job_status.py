@@ -94,16 +94,6 @@ def test_an_internal_batch_has_its_run_in_the_message_and_not_in_the_header(sand
     assert status(sandbox, "header").status == 404
 
 
-def test_each_message_of_an_internal_batch_counts_for_its_own_run_and_source(sandbox):
-    def message(source, job):
-        return {**MESSAGE, "properties": {**MESSAGE["properties"], "sourceID": source, "sourceJobRunID": job}}
-
-    text = json.dumps([message("src-1", "one"), message("rep-1", "one"), message("src-1", "two")]).encode()
-    assert ask(sandbox, "/internal/v1/batch", "POST", text).status == 200
-    assert found(status(sandbox, "one")) == {("", "src-1"): 1, ("", "rep-1"): 1}
-    assert found(status(sandbox, "two")) == {("", "src-1"): 1}
-
-
 def test_refused_requests_leave_no_trace(sandbox):
     replay(sandbox, b'{"batch":[{}]}', run("jr"))
     sandbox.trouble("500", times=1)

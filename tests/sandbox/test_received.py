@@ -123,15 +123,15 @@ def test_the_ring_keeps_the_last_requests_and_counts_all():
     assert [row.number for row in ring.page(received.MAX_REQUESTS + 3, 10)] == [received.MAX_REQUESTS + 4, received.MAX_REQUESTS + 5]
 
 
-def test_the_ring_is_bounded_in_bytes():
-    quarter = bytes(received.MAX_BYTES // 4)
-    ring = filled(4, quarter)
+def test_the_ring_is_bounded_in_bytes(monkeypatch):
+    monkeypatch.setattr(received, "MAX_BYTES", 400)
+    ring = filled(4, bytes(100))
     assert [row.number for row in ring.page(0, 10)] == [1, 2, 3, 4]
     ring.add(request(5, b"x"))
     assert [row.number for row in ring.page(0, 10)] == [2, 3, 4, 5]
-    ring.add(request(6, quarter * 4))
+    ring.add(request(6, bytes(400)))
     assert [row.number for row in ring.page(0, 10)] == [6]
-    ring.add(request(7, quarter * 4 + b"x"))
+    ring.add(request(7, bytes(401)))
     assert ring.page(0, 10) == []
     assert ring.calls == 7
 

@@ -1,12 +1,16 @@
 """manage.py run_sandbox, as a process of its own."""
 
+import contextlib
+import http.client
 import json
 import re
 import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,7 +45,7 @@ def send(url, path, body, headers=None):
 
 def failed(*options):
     """Exit code and lines of a run that ends by itself."""
-    done = subprocess.run(command(*options), cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command(*options), cwd=PROJECT, capture_output=True, text=True, timeout=10, check=False)
     return done.returncode, done.stdout, done.stderr.splitlines()
 
 
@@ -52,6 +56,29 @@ def test_says_where_it_listens_answers_and_stops_when_told(stop):
         process.send_signal(stop)
         out, errors = process.communicate(timeout=5)
     assert (process.returncode, out, errors) == (0, "", "")
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_stops_in_the_middle_of_traffic(attempt):
+    def keep_sending(url):
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while True:
+                connection.request("POST", "/internal/v1/batch", b"[]")
+                connection.getresponse().read()
+        connection.close()
+
+    with running() as (process, url), ThreadPoolExecutor(4) as callers:
+        for _ in range(4):
+            callers.submit(keep_sending, url)
+        while json.loads(send(url, "/received/count", None))["calls"] < 100:
+            pass
+        process.send_signal(signal.SIGTERM)
+        try:
+            _, errors = process.communicate(timeout=5)
+        finally:
+            process.kill()
+    assert (process.returncode, errors) == (0, "")
 
 
 def test_stops_while_callers_are_connected_and_waiting():

@@ -59,8 +59,9 @@ def replay(sandbox, body=EVENT, headers=()):
     return ask(sandbox, REPLAY, "POST", body, (SOURCE, *headers))
 
 
-def head(*, path=REPLAY, method="POST", headers=(SOURCE,), length=len(EVENT)):
-    """The head of a request, as it goes over the wire."""
+def head(*, path=REPLAY, method="POST", headers=(SOURCE,), length=None):
+    """The head of a request, as it goes over the wire; of one with EVENT unless a length is given."""
+    length = len(EVENT) if length is None else length
     lines = [f"{method} {path} HTTP/1.1", "Host: sandbox", *(f"{name}: {value}" for name, value in headers), f"Content-Length: {length}"]
     return "\r\n".join((*lines, "", "")).encode()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.conftest import RunningSandbox
 from tests.services import Gateway, PostgreSQL
 

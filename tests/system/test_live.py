@@ -8,6 +8,7 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from gateway.operations import OPERATIONS
 from tests.conftest import GOOD
 from tests.recorded import recorded

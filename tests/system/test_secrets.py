@@ -5,6 +5,7 @@ import re
 import sqlite3
 
 import requests
+
 from tests.conftest import GOOD
 
 WRITE_KEY = "SEEDEDwritekey0123456789"

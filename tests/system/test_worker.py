@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import pytest
+
 from tests.conftest import GOOD
 from tests.services import free_port, missing, wait_for
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
 import pytest
+
 from gateway.upstream import client, session
 from gateway.upstream.client import SendError
 
