@@ -10,7 +10,6 @@ from hashlib import sha256
 from time import monotonic
 from typing import Final
 
-from django.db import transaction
 from django.utils import timezone
 
 from gateway.access.models import ALL, ApiKey, Client, words
@@ -42,10 +41,11 @@ def create(name: str, *, operations: str = ALL, sources: str = ALL, scopes: str 
     Raises ValidationError where rights are not what `ApiKey` takes, LogUnavailableError.
     """
     key = f"rgw_{''.join(secrets.choice(_ALPHABET) for _ in range(48))}"
-    with transaction.atomic():
-        client = Client.objects.filter(name=name).first() or Client(name=name)
+    with log.together():
+        client = Client(name=name)
+        client.clean_fields()
+        client = Client.objects.filter(name=name).first() or client
         if client._state.adding:
-            client.full_clean()
             client.save(force_insert=True)
         row = ApiKey(client=client, prefix=key[:_PREFIX_LENGTH], sha256=_digest(key), operations=operations, sources=sources, scopes=scopes)
         row.full_clean()
@@ -57,7 +57,9 @@ def create(name: str, *, operations: str = ALL, sources: str = ALL, scopes: str 
 
 def revoke(prefix: str, *, actor: str, channel: Channel) -> bool:
     """Revoke a key for good. False where there is no such key in force. Raises LogUnavailableError."""
-    with transaction.atomic():
+    if not _is_prefix(prefix):
+        return False
+    with log.together():
         revoked = ApiKey.objects.filter(prefix=prefix, revoked_at=None).update(revoked_at=timezone.now())
         if revoked:
             _note(actor, channel, Verb.KEY_REVOKED, prefix, {})
@@ -90,10 +92,8 @@ def forget() -> None:
 
 
 def _look_up(prefix: str) -> _Remembered:
-    # A prefix that is no key's own is not worth a query, nor storable in every database.
-    well_formed = len(prefix) == _PREFIX_LENGTH and prefix.isascii() and prefix.isprintable()
     with log.available(), using_log():
-        row = ApiKey.objects.select_related("client").filter(prefix=prefix).first() if well_formed else None
+        row = ApiKey.objects.select_related("client").filter(prefix=prefix).first() if _is_prefix(prefix) else None
     if row is None:
         return _Remembered(0.0, _NO_KEY, None)
     principal = None
@@ -102,6 +102,11 @@ def _look_up(prefix: str) -> _Remembered:
     known = _Remembered(monotonic() + REMEMBERED_SECONDS, row.sha256, principal)
     _remembered[prefix] = known
     return known
+
+
+def _is_prefix(text: str) -> bool:
+    """What no key can begin with is not worth a query, nor can every database be asked for it."""
+    return len(text) == _PREFIX_LENGTH and text.isascii() and text.isprintable()
 
 
 def _note(actor: str, channel: Channel, verb: Verb, subject: str, detail: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from gateway.audit.texts import storable
 from gateway.operations import OPERATIONS
 
 ALL: Final = "all"
@@ -42,11 +43,17 @@ def validate_scopes(text: str) -> None:
         raise ValidationError(f"Scopes are {', '.join(Scope.values)}.")
 
 
+def validate_storable(text: str) -> None:
+    """No U+0000 and no lone surrogate: no database holds them."""
+    if storable(text, len(text)) != text:
+        raise ValidationError("This has a character that cannot be stored.")
+
+
 class Client(models.Model):
     """Who holds keys: a service, an analyst, an agent."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=100, unique=True)
+    name = models.CharField(max_length=100, unique=True, validators=[validate_storable])
     disabled = models.BooleanField(default=False, help_text="None of its keys is accepted while this is set.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -64,7 +71,7 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=16, unique=True, editable=False)
     sha256 = models.CharField(max_length=64, editable=False)
     operations = models.CharField(max_length=200, default=ALL, validators=[validate_operations], help_text="all, or names with commas between.")
-    sources = models.TextField(default=ALL, validators=[validate_sources], help_text="all, or source ids with commas between.")
+    sources = models.TextField(default=ALL, validators=[validate_storable, validate_sources], help_text="all, or source ids with commas between.")
     scopes = models.CharField(max_length=100, blank=True, validators=[validate_scopes], help_text="audit, reveal; empty for neither.")
     created_at = models.DateTimeField(auto_now_add=True)
     revoked_at = models.DateTimeField(null=True, editable=False)

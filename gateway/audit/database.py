@@ -15,7 +15,7 @@ SQLITE_WAIT: Final = 2.5
 POSTGRESQL_WAIT: Final = 1.0
 """Seconds that one statement may take while the log is in use; measured on this side, as a frozen server keeps no time."""
 
-_sqlite_writer: Final = threading.Lock()
+_sqlite_writer: Final = threading.RLock()
 _deadline: Final = threading.local()
 
 
@@ -40,7 +40,7 @@ def configure(database: dict[str, Any], threads: int) -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;",
         }
         return {**database, "OPTIONS": options}
-    pool = {"min_size": 2, "max_size": min(threads, 32), "timeout": POSTGRESQL_WAIT, "connection_class": DeadlineConnection}
+    pool = {"min_size": 2, "max_size": min(threads, 32), "timeout": POSTGRESQL_WAIT, "reconnect_timeout": 2.0, "connection_class": DeadlineConnection}
     options = {**database.get("OPTIONS", {}), "pool": pool, "connect_timeout": 2}
     return {**database, "OPTIONS": options}
 

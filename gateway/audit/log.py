@@ -40,6 +40,13 @@ def available() -> Iterator[None]:
         raise LogUnavailableError(type(error).__name__) from None
 
 
+@contextmanager
+def together() -> Iterator[None]:
+    """Round a change and the `act` that records it: both or none. Raises LogUnavailableError."""
+    with available(), writing_log(), transaction.atomic():
+        yield
+
+
 def intend(call: Call) -> None:
     """Commit the intent. Raises TryTakenError, LogUnavailableError."""
     with available(), writing_log():
@@ -67,13 +74,13 @@ def close(call: Call, outcome: Outcome) -> None:
 def record(call: Call, outcome: Outcome) -> None:
     """Commit a call that is over before it began: refused, or a dry run. Both rows or none. Raises LogUnavailableError."""
     outcome.call = call
-    with available(), writing_log(), transaction.atomic():
+    with together():
         _insert(call)
         _insert(outcome)
 
 
 def act(action: Action) -> None:
-    """Commit something that somebody did; inside a transaction, together with it. Raises LogUnavailableError."""
+    """Commit something that somebody did; inside `together`, with what it did. Raises LogUnavailableError."""
     with available(), writing_log():
         _insert(action)
 
@@ -94,7 +101,7 @@ def last_outcome(call: Call) -> Outcome | None:
 def probe() -> None:
     """Whether the log takes a row: one is written and rolled back. Raises LogUnavailableError."""
     now = timezone.now()
-    with available(), writing_log(), transaction.atomic():
+    with together():
         _insert(Call(at=now, deadline_at=now, operation="replay", channel=Channel.CLI, actor="readiness", request_id="readiness"))
         transaction.set_rollback(True)
 

@@ -5,7 +5,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -101,7 +100,7 @@ class ClientAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Client, form: Any, change: bool) -> None:
         """With the action that says who did it."""
-        with transaction.atomic():
+        with log.together():
             super().save_model(request, obj, form, change)
             if "disabled" in form.changed_data:
                 verb = Verb.CLIENT_DISABLED if obj.disabled else Verb.CLIENT_ENABLED

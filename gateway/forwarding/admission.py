@@ -85,7 +85,7 @@ def _check(submission: Submission) -> tuple[Reading, tuple[Fault, ...]]:
             return reading, ()
         verdict = body.exact(operation)
     except BodyTooLargeError as error:
-        raise too_large(operation, error.limit) from None
+        raise _too_large(operation, error.limit) from None
     if verdict.own:
         raise Refusal(400, verdict.own[0].reason, "The body can be read in more than one way, or is nested too deeply.", verdict.own)
     if verdict.reason is None:
@@ -100,8 +100,7 @@ def _check(submission: Submission) -> tuple[Reading, tuple[Fault, ...]]:
     return verdict.reading, verdict.faults
 
 
-def too_large(operation: Operation, limit: int) -> Refusal:
-    """The refusal of a body over this gateway's own limit."""
+def _too_large(operation: Operation, limit: int) -> Refusal:
     return Refusal(
         413,
         "body_too_large",

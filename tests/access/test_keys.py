@@ -13,6 +13,7 @@ from gateway.access import keys
 from gateway.access.models import ApiKey, Client
 from gateway.audit.log import LogUnavailableError
 from gateway.audit.models import Action, Channel
+from tests.audit.rows import everything_stored
 from tests.conftest import Rest
 
 
@@ -20,15 +21,6 @@ def disable(name: str) -> None:
     client = Client.objects.get(name=name)
     client.disabled = True
     client.save()
-
-
-def everything_stored() -> str:
-    with connection.cursor() as cursor:
-        found = []
-        for table in connection.introspection.table_names(cursor):
-            cursor.execute(f'SELECT * FROM "{table}"')
-            found += [str(value) for row in cursor.fetchall() for value in row]
-    return "\n".join(found)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 
 from gateway.audit import log
@@ -37,3 +38,13 @@ def written(*results: str, ago: timedelta = timedelta(0), flight: timedelta = ti
     for number, result in enumerate(results, 1):
         new_outcome(result, call=call, number=number, status=200, duration_ms=7).save()
     return call
+
+
+def everything_stored() -> str:
+    """Every value of every table of the database, as one text."""
+    with connection.cursor() as cursor:
+        found = []
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f'SELECT * FROM "{table}"')
+            found += [str(value) for row in cursor.fetchall() for value in row]
+    return "\n".join(found)

@@ -1,6 +1,6 @@
 """Reading the log: every filter, complete pages, and nothing that grows with the log."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -148,6 +148,16 @@ def test_until_alone_reaches_back_seven_days_from_there(result):
     written("accepted", ago=38 * DAYS)
     written("accepted", ago=29 * DAYS)
     assert ids(Query(result=result, until=until)) == [wanted.id]
+
+
+@pytest.mark.parametrize("result", [None, "accepted", "unknown"])
+@pytest.mark.parametrize("year", [1, 1969, 9999])
+def test_no_time_is_too_far_away_to_ask_for(result, year):
+    written("accepted")
+    far = datetime(year, 1, 1, tzinfo=UTC)
+    for query in (Query(result=result, since=far), Query(result=result, until=far), Query(result=result, since=far, until=far)):
+        find(query)
+    assert len(ids(Query(result="accepted", since=far))) == (year < 2000)
 
 
 # one call

@@ -11,6 +11,7 @@ from django.test import Client as Browser
 from gateway.access import keys
 from gateway.access.models import ApiKey, Client
 from gateway.audit.models import Action
+from tests.audit.rows import everything_stored
 from tests.console.pages import ACTIONS, CALLS, CLIENTS, KEYS, cells
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +62,7 @@ def test_a_key_is_shown_once_and_kept_nowhere(admin_client):
         assert key[12:] not in html, path
         assert row.sha256 not in html, path
     assert all(key not in str(session.get_decoded()) for session in Session.objects.all())
+    assert key not in everything_stored()
     assert key not in str(admin_client.cookies)
 
 

@@ -33,8 +33,12 @@ def running(*options):
         assert match, (line, process.stderr.read() if process.poll() is not None else "")
         yield process, match[1]
     finally:
-        process.kill()
-        process.communicate()
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
 
 
 def send(url, path, body, headers=None):

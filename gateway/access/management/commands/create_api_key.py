@@ -31,7 +31,7 @@ class Command(BaseCommand):
         try:
             key = keys.create(options["name"], **rights, actor=keys.local_actor(), channel=Channel.CLI)
         except ValidationError as error:
-            raise CommandError(" ".join(error.messages)) from None
+            raise CommandError("; ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())) from None
         except (DatabaseError, LogUnavailableError) as error:
             raise CommandError(f"the database took no key ({type(error).__name__}): is it running and migrated?") from None
         self.stdout.write(f"Key of {options['name']}, shown this once:")
