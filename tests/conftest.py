@@ -132,9 +132,7 @@ class Rest:
     def send(self, route: str, body: Any, headers: dict[str, str] | None = None, query: str = "") -> Any:
         """POST to one of the five routes; what is not bytes is sent as JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self._client.post(
-            f"/v1/internal/v1/{route}{query}", data=content, content_type="application/json", headers=self._headers(headers)
-        )
+        return self._client.post(f"/v1/internal/v1/{route}{query}", data=content, content_type="application/json", headers=self._headers(headers))
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> Any:
         return self._client.get(path, headers=self._headers(headers))

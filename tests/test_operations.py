@@ -51,7 +51,11 @@ def test_choices_of_the_log_are_the_operations():
 @pytest.mark.parametrize("path", sorted(Path("gateway").rglob("*.py")), ids=str)
 def test_no_code_changes_or_deletes_rows_of_the_log(path):
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("update", "bulk_update", "delete", "update_or_create"):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("update", "bulk_update", "delete", "update_or_create")
+        ):
             assert path.name == "keys.py", f"{path}:{node.lineno}"
 
 

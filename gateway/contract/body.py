@@ -6,7 +6,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
-from gateway.contract.decoding import MAX_DEPTH, NotJsonError, TooDeepError, decode
+from gateway.contract.decoding import MAX_DEPTH, NotJsonError, TooDeepError, decode, judged
 from gateway.contract.events import check_events
 from gateway.contract.faults import Fault
 from gateway.contract.messages import check_messages
@@ -17,6 +17,10 @@ from gateway.operations import Operation, Shape
 
 GZIP: Final = "gzip"
 """The one Content-Encoding that RudderStack undoes, in exactly these letters; it ignores any other name and reads the bytes as they are."""
+
+
+_PIECE: Final = 16 * 1024
+"""Bytes unpacked at a time: what is left of a piece after a member's end is read again, so it is kept small."""
 
 
 class BodyTooLargeError(Exception):
@@ -38,7 +42,7 @@ class Body:
         self._read = read
         self._encoding = encoding.strip()
         self._cap = cap
-        self._verdicts: dict[str, Verdict] = {}
+        self._verdicts: dict[tuple[str, int | None], Verdict] = {}
 
     @classmethod
     def of(cls, received: bytes, encoding: str = "", cap: int | None = None) -> "Body":
@@ -63,10 +67,8 @@ class Body:
     @cached_property
     def text(self) -> bytes:
         """The bytes that RudderStack will parse. Raises BodyTooLargeError, BrokenGzipError."""
-        if self._encoding != GZIP or not self.received:
-            self._bound(len(self.received))
-            return self.received
-        return self._unpack()
+        self._bound(len(self.received))
+        return self._unpack() if self._encoding == GZIP else self.received
 
     def quick(self, operation: Operation) -> Reading | None:
         """The quick check: a reading means that RudderStack accepts; None means that the exact check must tell. Raises BodyTooLargeError."""
@@ -80,9 +82,10 @@ class Body:
 
         Text nested deeper than `max_depth` is not parsed: its one fault is the gateway's own. None reads any depth, as RudderStack does.
         """
-        if operation.name not in self._verdicts:
-            self._verdicts[operation.name] = self._judge(operation, max_depth)
-        return self._verdicts[operation.name]
+        asked = operation.name, max_depth
+        if asked not in self._verdicts:
+            self._verdicts[asked] = self._judge(operation, max_depth)
+        return self._verdicts[asked]
 
     def _judge(self, operation: Operation, max_depth: int | None) -> Verdict:
         try:
@@ -90,37 +93,39 @@ class Body:
         except BrokenGzipError:
             return _single("broken_gzip", "The body is named gzip but cannot be unpacked.", "Send one whole gzip stream, or drop Content-Encoding.")
         try:
-            value = decode(text, max_depth)
+            return judged(text, max_depth, lambda text: _check(operation, text))
         except TooDeepError:
             return Verdict(Reading(0), own=(Fault("", "too_deep", f"Nesting of more than {max_depth:,} levels.", "Send flatter data."),))
-        except NotJsonError as error:
-            return _single("invalid_json", f"This is not JSON: {error.what}{_place(text, error.position)}.", "Send JSON as RFC 8259 has it.")
-        return check_messages(value, text) if operation.shape is Shape.MESSAGES else check_events(operation, value, text)
 
     def _bound(self, size: int) -> None:
         if self._cap is not None and size > self._cap:
             raise BodyTooLargeError(self._cap)
 
     def _unpack(self) -> bytes:
-        rest, parts, size = self.received, [], 0
-        while rest:
+        data, position, parts, size = memoryview(self.received), 0, [], 0
+        while position < len(data):
             member = zlib.decompressobj(wbits=31)
-            try:
-                while not member.eof:
-                    room = 0 if self._cap is None else self._cap - size + 1
-                    part = member.decompress(rest, room)
-                    size += len(part)
-                    self._bound(size)
-                    parts.append(part)
-                    rest = member.unconsumed_tail
-                    if not rest and not part:
-                        break
-            except zlib.error:
-                raise BrokenGzipError from None
-            if not member.eof:
-                raise BrokenGzipError
-            rest = member.unused_data
+            while not member.eof:
+                piece = data[position : position + _PIECE]
+                try:
+                    part = member.decompress(piece, 0 if self._cap is None else self._cap - size + 1)
+                except zlib.error:
+                    raise BrokenGzipError from None
+                size += len(part)
+                self._bound(size)
+                parts.append(part)
+                position += len(piece) - len(member.unused_data)
+                if not piece:
+                    raise BrokenGzipError
         return b"".join(parts)
+
+
+def _check(operation: Operation, text: bytes) -> Verdict:
+    try:
+        value = decode(text)
+    except NotJsonError as error:
+        return _single("invalid_json", f"This is not JSON: {error.what}{_place(text, error.position)}.", "Send JSON as RFC 8259 has it.")
+    return check_messages(value, text) if operation.shape is Shape.MESSAGES else check_events(operation, value, text)
 
 
 def _single(reason: str, detail: str, cure: str) -> Verdict:
@@ -132,4 +137,4 @@ def _place(text: bytes, position: int | None) -> str:
         return ""
     line = text.count(b"\n", 0, position) + 1
     column = position - text.rfind(b"\n", 0, position)
-    return f", at line {line}, byte {column} (byte {position} of the body)"
+    return f", at line {line}, byte {column}"

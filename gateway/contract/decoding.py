@@ -45,15 +45,13 @@ _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 def depth(text: bytes) -> int:
     """How deeply arrays and objects are nested; for text that is no JSON, an upper bound."""
-    if text.count(b"[") + text.count(b"{") < 2:
-        return text.count(b"[") + text.count(b"{")
     plain = text
     if b"\\" in plain:
         plain = plain.replace(b"\\\\", b"").replace(b'\\"', b"")
     brackets = plain.translate(None, _ALL_BUT_BRACKETS).replace(b'""', b"")
     if b'"' in brackets:
         brackets = _STRINGS_AND_REST.sub(b"", text)
-    return max(accumulate(array("b", brackets.translate(_STEPS))), default=0)
+    return max(accumulate(array("b", brackets.translate(_STEPS)), initial=0))
 
 
 class TooDeepError(Exception):
@@ -73,7 +71,7 @@ class _DeepStack:
             limit, size = sys.getrecursionlimit(), threading.stack_size()
             self.count += 1
             try:
-                sys.setrecursionlimit(levels + 500)
+                sys.setrecursionlimit(max(limit, levels + 500))
                 threading.stack_size(16 * 1024 * 1024 + 1024 * levels)
                 return threads.submit(work).result()
             finally:
@@ -98,21 +96,22 @@ def flat(text: bytes, work: Callable[[bytes], _T]) -> _T:
     return result
 
 
-def decode(text: bytes, max_depth: int | None = MAX_DEPTH) -> object:
-    """The value of `text`: Object, list, str, int, float, bool, None or OVERFLOW. Raises NotJsonError, TooDeepError.
+def judged(text: bytes, max_depth: int | None, work: Callable[[bytes], _T]) -> _T:
+    """`work(text)`, where `work` decodes. Raises TooDeepError beyond `max_depth`; None reads any depth. Else what `work` raises.
 
-    Only very deep text costs a scan and a thread with a larger stack. `max_depth` None reads any depth.
+    Only very deep text costs a scan and a thread with a larger stack.
     """
     try:
-        return flat(text, _decode)
+        return flat(text, work)
     except RecursionError:
         levels = depth(text)
         if max_depth is not None and levels > max_depth:
             raise TooDeepError from None
-        return _deep_stack.run(levels, lambda: _decode(text))
+        return _deep_stack.run(levels, lambda: work(text))
 
 
-def _decode(text: bytes) -> object:
+def decode(text: bytes) -> object:
+    """The value of `text`: Object, list, str, int, float, bool, None or OVERFLOW. Raises NotJsonError; RecursionError for deep text."""
     characters = text.decode("utf-8", "surrogateescape")
     hooks: dict[str, Callable[[str], object]] = {}
     if may_overflow(text):

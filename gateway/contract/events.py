@@ -114,15 +114,20 @@ def _find_overflows(operation: Operation, pointer: str, event: object, faults: F
 
 
 def _read(events: list[object]) -> Reading:
-    context = first(events[0], "context") if events and isinstance(events[0], tuple) else None
-    sources = first(context, "sources") if isinstance(context, tuple) else None
-    job, task = (first(sources, key) if isinstance(sources, tuple) else None for key in ("job_run_id", "task_run_id"))
+    job, task = run_ids(first(events[0], "context") if events and isinstance(events[0], tuple) else None)
     return Reading(
         events=len(events),
-        job_run_id=job if isinstance(job, str) else "",
-        task_run_id=task if isinstance(task, str) else "",
+        job_run_id=job,
+        task_run_id=task,
         without_message_id=sum(not has_message_id(event) for event in events),
     )
+
+
+def run_ids(context: object) -> tuple[str, str]:
+    """Job run and task run of an event's context, as RudderStack reads them: "" for what is no string."""
+    sources = first(context, "sources") if isinstance(context, tuple) else None
+    job, task = (first(sources, key) if isinstance(sources, tuple) else None for key in ("job_run_id", "task_run_id"))
+    return job if isinstance(job, str) else "", task if isinstance(task, str) else ""
 
 
 def has_message_id(event: object) -> bool:

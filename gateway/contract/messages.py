@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.contract.decoding import Object, depth, first, spans
@@ -25,14 +26,23 @@ MAX_DEPTH: Final = 10_000
 _ESCAPED_TIME: Final = re.compile(rb'"\s*:\s*"[0-9TZ:.,+-]*\\u00[2-5]')
 _FOLDED: Final = {name.lower(): name for name in (*REQUIRED, *OPTIONAL, *BOOLEANS)}
 _NAMES: Final = {"properties": "properties", "payload": "payload"}
-_PAYLOAD: Final = ("messageId", "receivedAt", "request_ip", "rudderId")
+_PAYLOAD: Final = ("receivedAt", "request_ip", "rudderId")
 _NO_NUL: Final = ("workspaceID", "partitionID")
 _JSON_TYPES: Final = {tuple: "an object", list: "an array", str: "a string", bool: "a boolean"}
 _TIME_CURE: Final = "Write it as 2026-01-02T03:04:05.678Z."
 
 
-_Message = tuple[dict[str, object], object]
-"""Properties and payload."""
+@dataclass(slots=True)
+class _Message:
+    """A message as Go's decoder fills it: properties under their exact names, the payload as it is; and how the two keys are spelled."""
+
+    properties: dict[str, object] = field(default_factory=dict)
+    payload: object = None
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def pointer(self, index: int, name: str) -> str:
+        """The place of `properties` or `payload`."""
+        return f"/{index}/{escape(self.keys.get(name, name))}"
 
 
 def check_messages(value: object, text: bytes) -> Verdict:
@@ -54,38 +64,43 @@ def check_messages(value: object, text: bytes) -> Verdict:
     if not messages:
         faults.add("", "no_messages", "There are no messages in the array.", "Send at least one message.")
     valid = Faults(faults.kept)
-    for index, (properties, payload) in enumerate(messages):
+    for index, message in enumerate(messages):
         if valid.full:
             break
-        _validate(index, properties, payload, valid)
+        _validate(index, message, valid)
     if not decoded and not valid:
         _find_nul(messages, valid)
     reason = decoded or next(iter(faults.first | valid.first), None)
     return Verdict(_read(len(value or []), messages), reason, tuple(valid), tuple(own))
 
 
-def _decode(index: int, message: object, escaped: bool, faults: Faults, own: Faults) -> _Message:
-    """Properties (under their exact names) and payload, as Go's decoder fills them: any letter case, the last counts, null changes nothing.
+def job_runs_of(value: object) -> Iterator[tuple[str, str, str]]:
+    """Job run, task run and source of each message of an accepted body that has a job run."""
+    for index, pairs in enumerate(value if isinstance(value, list) else []):
+        properties = _decode(index, pairs, False, Faults(), Faults()).properties
+        if job := properties.get("sourceJobRunID"):
+            yield str(job), str(properties.get("sourceTaskRunID", "")), str(properties.get("sourceID", ""))
 
-    `escaped`: a receivedAt is written with escapes, which Go's time does not undo.
-    """
-    properties: dict[str, object] = {}
-    payload: object = None
-    if message is None or message == ():
-        return properties, payload
-    if not isinstance(message, tuple):
+
+def _decode(index: int, pairs: object, escaped: bool, faults: Faults, own: Faults) -> _Message:
+    """Any letter case, the last counts, null changes nothing. `escaped`: a receivedAt is written with escapes, which Go's time does not undo."""
+    message = _Message()
+    if pairs is None or pairs == ():
+        return message
+    if not isinstance(pairs, tuple):
         faults.add(f"/{index}", "wrong_type", "This is no message: a message is an object.", "Send an object with properties and payload.")
-        return properties, payload
-    for key, name, value in _fold(f"/{index}", message, _NAMES, own):
+        return message
+    for key, name, value in _fold(f"/{index}", pairs, _NAMES, own):
+        message.keys[name] = key
         if name == "payload":
-            payload = value
+            message.payload = value
         elif isinstance(value, tuple):
-            _decode_properties(f"/{index}/{escape(key)}", value, properties, faults, own)
+            _decode_properties(message.pointer(index, name), value, message.properties, faults, own)
         elif value is not None:
-            faults.add(f"/{index}/{escape(key)}", "wrong_type", f"This is {_kind(value)}, but properties are an object.", "Send an object.")
+            faults.add(message.pointer(index, name), "wrong_type", f"This is {_kind(value)}, but properties are an object.", "Send an object.")
     if escaped:
-        faults.add(f"/{index}/properties/receivedAt", "bad_time", "This time is written with escapes.", _TIME_CURE)
-    return properties, payload
+        faults.add(f"{message.pointer(index, 'properties')}/receivedAt", "bad_time", "This time is written with escapes.", _TIME_CURE)
+    return message
 
 
 def _with_escaped_time(text: bytes) -> set[int]:
@@ -140,31 +155,31 @@ def _lower(key: str) -> str:
     return key.lower() if key.isascii() else key
 
 
-def _validate(index: int, properties: dict[str, object], payload: object, faults: Faults) -> None:
-    pointer = f"/{index}"
+def _validate(index: int, message: _Message, faults: Faults) -> None:
+    properties, payload = message.properties, message.payload
     for name in REQUIRED:
         value = properties.get(name)
         if not value or (name == "receivedAt" and ZERO.fullmatch(str(value))):
-            faults.add(f"{pointer}/properties/{name}", "missing_field", f"The property {name} is missing or empty.", f"Give the message a {name}.")
+            place = f"{message.pointer(index, 'properties')}/{name}"
+            faults.add(place, "missing_field", f"The property {name} is missing or empty.", f"Give the message a {name}.")
+    pointer = message.pointer(index, "payload")
     if not isinstance(payload, tuple):
-        faults.add(f"{pointer}/payload", "missing_field", "The payload is missing or no object.", "Send the event as an object.")
+        faults.add(pointer, "missing_field", "The payload is missing or no object.", "Send the event as an object.")
         return
     keys = {key for key, _ in payload}
     if first(payload, "messageId") in (None, ""):
-        faults.add(
-            f"{pointer}/payload/messageId", "missing_field", "The messageId is missing, null or empty.", "Give the event a messageId of its own."
-        )
-    needed = _PAYLOAD[1:] if properties.get("requestType") in UNTYPED else (*_PAYLOAD[1:], "type")
-    for name in needed:
+        faults.add(f"{pointer}/messageId", "missing_field", "The messageId is missing, null or empty.", "Give the event a messageId of its own.")
+    for name in _PAYLOAD if properties.get("requestType") in UNTYPED else (*_PAYLOAD, "type"):
         if name not in keys:
-            faults.add(f"{pointer}/payload/{name}", "missing_field", f"The payload has no {name}.", f"Give the payload a {name}; it may be null.")
+            faults.add(f"{pointer}/{name}", "missing_field", f"The payload has no {name}.", f"Give the payload a {name}; it may be null.")
 
 
 def _find_nul(messages: list[_Message], faults: Faults) -> None:
-    for index, (properties, _) in enumerate(messages):
+    for index, message in enumerate(messages):
         for name in _NO_NUL:
-            if "\0" in str(properties.get(name, "")):
-                faults.add(f"/{index}/properties/{name}", "nul_character", "There is a U+0000 in it, which cannot be stored.", "Take it out.")
+            if "\0" in str(message.properties.get(name, "")):
+                place = f"{message.pointer(index, 'properties')}/{name}"
+                faults.add(place, "nul_character", "There is a U+0000 in it, which cannot be stored.", "Take it out.")
 
 
 def _kind(value: object) -> str:
@@ -172,11 +187,11 @@ def _kind(value: object) -> str:
 
 
 def _read(events: int, messages: list[_Message]) -> Reading:
-    head = messages[0][0] if messages else {}
+    head = messages[0].properties if messages else {}
     return Reading(
         events=events,
         job_run_id=str(head.get("sourceJobRunID", "")),
         task_run_id=str(head.get("sourceTaskRunID", "")),
-        sources={str(messages[index][0].get("sourceID", "")): index for index in range(len(messages) - 1, -1, -1)},
-        without_message_id=sum(not has_message_id(payload) for _, payload in messages),
+        sources={str(messages[index].properties.get("sourceID", "")): index for index in range(len(messages) - 1, -1, -1)},
+        without_message_id=sum(not has_message_id(message.payload) for message in messages),
     )

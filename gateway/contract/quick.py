@@ -1,10 +1,12 @@
 """The quick check: it may only say yes, and count. Whatever it cannot decode, or is not sure of, is left to the exact check."""
 
+import re
 from typing import Any, Final
 
 import msgspec
 
-from gateway.contract.decoding import flat
+from gateway.contract.decoding import NotJsonError, decode, flat
+from gateway.contract.events import run_ids
 from gateway.contract.messages import BOOLEANS, OPTIONAL, REQUIRED, UNTYPED
 from gateway.contract.reading import Reading
 from gateway.contract.timestamps import is_plain_time
@@ -12,6 +14,8 @@ from gateway.contract.visible import PLAINLY_VISIBLE
 from gateway.operations import Operation, Shape
 
 _NOTHING: Final = msgspec.Raw()
+_ESCAPED_LETTER: Final = re.compile(rb"\\u00[4-7]")
+"""A key may be written with it, and then counts as another would."""
 _SURE_MARGIN: Final = 64
 """Bytes that RudderStack may add before it compares an event's size with its limit."""
 
@@ -25,15 +29,6 @@ class _Event(msgspec.Struct, gc=False):
 
 class _Batch(msgspec.Struct, gc=False):
     batch: list[_Event]
-
-
-class _Sources(msgspec.Struct, gc=False):
-    job_run_id: Any = None
-    task_run_id: Any = None
-
-
-class _Context(msgspec.Struct, gc=False):
-    sources: _Sources | None = None
 
 
 class _Payload(msgspec.Struct, gc=False):
@@ -55,7 +50,6 @@ _Message = msgspec.defstruct("_Message", [("properties", _Properties), ("payload
 
 _batch: Final = msgspec.json.Decoder(_Batch)
 _event: Final = msgspec.json.Decoder(_Event)
-_context: Final = msgspec.json.Decoder(_Context)
 _messages: Final = msgspec.json.Decoder(list[_Message])  # type: ignore[valid-type]
 
 
@@ -67,15 +61,20 @@ def quick_check(operation: Operation, text: bytes) -> Reading | None:
     if operation.size_limit and len(text) + _SURE_MARGIN > operation.size_limit:
         return None
     try:
+        if _ESCAPED_LETTER.search(text):
+            return None
         if operation.shape is Shape.MESSAGES:
-            return _quick_messages(flat(text, _messages.decode))
+            return _quick_messages(text, flat(text, _messages.decode))
         events = flat(text, _batch.decode).batch if operation.shape is Shape.BATCH else [flat(text, _event.decode)]
-        return _quick_events(operation, text, events)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        # A key that is there too often is perhaps doubled, and of doubled keys this decoder takes the last.
+        if text.count(b'"batch"') > 1 or text.count(b'"context"') > sum(bool(event.context) for event in events):
+            return None
+        return _quick_events(operation, events)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, NotJsonError):
         return None
 
 
-def _quick_events(operation: Operation, text: bytes, events: list[_Event]) -> Reading | None:
+def _quick_events(operation: Operation, events: list[_Event]) -> Reading | None:
     visible = PLAINLY_VISIBLE.search
     if not events:
         return None
@@ -86,21 +85,11 @@ def _quick_events(operation: Operation, text: bytes, events: list[_Event]) -> Re
         else:
             if operation.sets_type or event.type not in ("record", "extract"):
                 return None
-    if text.count(b'"context"') > sum(bool(event.context) for event in events):
-        return None  # perhaps doubled, and of doubled keys the decoder takes the last
-    sources = _sources(events[0].context)
-    job, task = (sources.job_run_id, sources.task_run_id) if sources else ("", "")
-    return Reading(len(events), job if isinstance(job, str) else "", task if isinstance(task, str) else "")
+    context = bytes(events[0].context)
+    return Reading(len(events), *run_ids(decode(context) if context else None))
 
 
-def _sources(context: msgspec.Raw) -> _Sources | None:
-    try:
-        return _context.decode(context).sources if context else None
-    except msgspec.MsgspecError:
-        return None
-
-
-def _quick_messages(messages: list[Any]) -> Reading | None:
+def _quick_messages(text: bytes, messages: list[Any]) -> Reading | None:
     for message in messages:
         properties, payload = message.properties, message.payload
         if not (properties.requestType and properties.routingKey and properties.workspaceID and properties.sourceID and properties.requestIP):
@@ -113,6 +102,9 @@ def _quick_messages(messages: list[Any]) -> Reading | None:
             return None
     if not messages:
         return None
+    for key in ("sourceJobRunID", "sourceTaskRunID"):
+        if text.count(key.encode()) != sum(getattr(message.properties, key) is not None for message in messages):
+            return None
     head = messages[0].properties
     return Reading(
         len(messages),

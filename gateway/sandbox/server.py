@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import httptools
 
 from gateway.contract.body import Body
+from gateway.contract.decoding import decode
+from gateway.contract.messages import job_runs_of
 from gateway.contract.reading import Reading
 from gateway.operations import OPERATIONS, Operation, Shape
 from gateway.sandbox import trouble
@@ -59,13 +61,16 @@ class Sandbox:
         verdict = body.exact(operation, max_depth=None)
         return verdict.status, verdict.text, verdict.reading
 
-    def store(self, operation: Operation, source: Source | None, headers: dict[str, str], reading: Reading) -> None:
-        """Count an accepted request for its job run."""
-        job, task = reading.job_run_id, reading.task_run_id
-        if operation.shape is not Shape.MESSAGES:
-            job, task = job or headers.get("x-rudder-job-run-id", ""), task or headers.get("x-rudder-task-run-id", "")
-        if job:
-            self.job_runs.add(job, task, source.id if source else next(iter(reading.sources), ""), reading.events)
+    def store(self, operation: Operation, source: Source | None, headers: dict[str, str], body: Body, reading: Reading) -> None:
+        """Count an accepted request for its job run; of an internal batch, every message for its own."""
+        if operation.shape is Shape.MESSAGES:
+            if b"sourcejobrunid" in body.text.lower():
+                for job, task, source_id in job_runs_of(decode(body.text)):
+                    self.job_runs.add(job, task, source_id, 1)
+            return
+        job = reading.job_run_id or headers.get("x-rudder-job-run-id", "")
+        if job and source:
+            self.job_runs.add(job, reading.task_run_id or headers.get("x-rudder-task-run-id", ""), source.id, reading.events)
 
 
 class Connection(asyncio.Protocol):
@@ -90,6 +95,7 @@ class Connection(asyncio.Protocol):
         self.source: Source | None = None
         self.now_trouble: Trouble | None = None
         self.answered = False
+        self.keep_alive = False
 
     # asyncio
 
@@ -135,6 +141,7 @@ class Connection(asyncio.Protocol):
         self.headers.setdefault(key.lower(), text)
 
     def on_headers_complete(self) -> None:
+        self.keep_alive = self.parser.should_keep_alive()
         if self.header_bytes > _MAX_HEADERS:
             self._finish(431, b"431 Request Header Fields Too Large", _TEXT, close=True)
             return
@@ -179,10 +186,11 @@ class Connection(asyncio.Protocol):
 
     def _receive(self, operation: Operation, content: bytes) -> None:
         sandbox, kind = self.sandbox, self.now_trouble.kind if self.now_trouble else ""
-        status, text, reading = sandbox.decide(operation, Body.of(content, self.headers.get("content-encoding", "")))
-        if kind == "429":
+        body = Body.of(content, self.headers.get("content-encoding", ""))
+        status, text, reading = sandbox.decide(operation, body)
+        if kind == "429" and status == 200:
             status, text = 429, "max requests limit reached"
-        elif kind == "500":
+        elif kind == "500" and status == 200:
             status, text = 500, _DATABASE_DOWN
         stored = status == 200 and kind not in ("html", "redirect")
         sandbox.received.add(
@@ -192,7 +200,7 @@ class Connection(asyncio.Protocol):
             )
         )  # fmt: skip
         if stored:
-            sandbox.store(operation, self.source, self.headers, reading)
+            sandbox.store(operation, self.source, self.headers, body, reading)
         delay = sandbox.delay + (self.now_trouble.seconds if self.now_trouble and kind == "delay" else 0.0)
         if delay:
             self._hold()
@@ -247,6 +255,8 @@ class Connection(asyncio.Protocol):
                 return
             self.transport.write(content[index : index + 1])
             await asyncio.sleep(seconds)
+        if not self.keep_alive:
+            self.transport.close()
         self._release(lambda: None)
 
     async def _stream(self) -> None:
@@ -274,8 +284,11 @@ class Connection(asyncio.Protocol):
             if method == "DELETE":
                 sandbox.trouble = None
             self._json({"now": sandbox.trouble.kind if sandbox.trouble else None, "kinds": KINDS})
-        elif path.startswith("/internal/v2/job-status/") and method == "GET":
-            self._job_status(path.removeprefix("/internal/v2/job-status/"), parameters)
+        elif path.startswith("/internal/v2/job-status/"):
+            if method == "GET":
+                self._job_status(unquote(path.removeprefix("/internal/v2/job-status/")), parameters)
+            else:
+                self._finish(405, b"", None, (("Allow", "GET"),))
         else:
             self._finish(404, b"404 page not found\n", _TEXT, (_NOSNIFF, *_BY_GATEWAY))
 
@@ -337,7 +350,7 @@ class Connection(asyncio.Protocol):
         if self.transport.is_closing():
             return
         self._write(status, b"" if self.parser.get_method() == b"HEAD" else content, kind, extra)
-        if close or not self.parser.should_keep_alive():
+        if close or not self.keep_alive:
             self.transport.close()
 
     def _write(self, status: int, content: bytes, kind: str | None, extra: tuple[tuple[str, str], ...] = ()) -> None:

@@ -58,7 +58,9 @@ def load(path: Path) -> Workspace:
 def _source(path: Path, index: int, row: Any) -> Source:
     try:
         source = Source(**row)
-        good = isinstance(source.id, str) and isinstance(source.write_key, str) and isinstance(source.destinations, dict)
+        good = isinstance(source.id, str) and isinstance(source.write_key, str) and isinstance(source.enabled, bool)
+        good = good and isinstance(source.original, str | None) and isinstance(source.destinations, dict)
+        good = good and all(isinstance(enabled, bool) for enabled in source.destinations.values())
     except TypeError:
         good = False
     if not good:

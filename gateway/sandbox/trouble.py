@@ -42,6 +42,18 @@ class Trouble:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+_TYPES: Final = {
+    "times": int | None,
+    "seconds": int | float,
+    "status": int,
+    "retry_after": int | None,
+    "location": str,
+    "content_type": str,
+    "body": str,
+    "headers": dict,
+}
+
+
 def read(content: bytes) -> Trouble:
     """A trouble from a JSON object `{"kind": …, "times": …, …}`. Raises TroubleError."""
     try:
@@ -50,10 +62,18 @@ def read(content: bytes) -> Trouble:
             order.setdefault("status", 200 if order.get("kind") == "answer" else 502)
             order.setdefault("seconds", 0.2 if order.get("kind") == "dripped_answer" else 1.0)
         trouble = Trouble(**order)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise TroubleError(
             "send a JSON object with kind, and perhaps times, seconds, status, retry_after, location, content_type, body, headers"
         ) from None
-    if trouble.kind not in KINDS:
+    if not isinstance(trouble.kind, str) or trouble.kind not in KINDS:
         raise TroubleError(f"kind must be one of {', '.join(KINDS)}")
+    for name, types in _TYPES.items():
+        value = getattr(trouble, name)
+        if not isinstance(value, types) or isinstance(value, bool):
+            raise TroubleError(f"{name} is of the wrong type: see GET /faults")
+    if not all(isinstance(text, str) for pair in trouble.headers.items() for text in pair):
+        raise TroubleError("headers must map names to texts")
+    if not 100 <= trouble.status <= 999 or not 0 <= trouble.seconds <= 3600 or (trouble.times is not None and trouble.times < 1):
+        raise TroubleError("status must be 100 to 999, seconds 0 to 3600, times at least 1")
     return trouble

@@ -180,8 +180,9 @@ def test_no_trick_reaches_another_source(rest, sandbox, settings, trick, validat
         batch(message('"sourceid":"src-1"')),
         batch(message(r'"\u0073ourceID":"src-1"')),
         batch(message(MINE, '"x":1')),
+        batch(message(MINE, '"destinationID":null')),
     ],
-    ids=["one", "a hundred", "folded", "escaped", "with another key"],
+    ids=["one", "a hundred", "folded", "escaped", "with another key", "with a null"],
 )
 def test_a_good_batch_of_the_keys_own_source_passes(rest, sandbox, settings, body, validation, packed):
     settings.GATEWAY_VALIDATION = validation

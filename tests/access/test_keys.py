@@ -3,7 +3,9 @@
 import json
 import re
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from threading import Event
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -11,9 +13,10 @@ from django.db import connection
 
 from gateway.access import keys
 from gateway.access.models import ApiKey, Client
+from gateway.audit import log
 from gateway.audit.log import LogUnavailableError
 from gateway.audit.models import Action, Channel
-from tests.audit.rows import everything_stored
+from tests.audit.rows import everything_stored, new_call
 from tests.conftest import Rest
 
 
@@ -218,6 +221,28 @@ def test_a_key_is_revoked_once(make_key):
     assert keys.revoke(prefix, actor="tests", channel=Channel.CLI) is False
     assert keys.revoke("rgw_nothing1", actor="tests", channel=Channel.CLI) is False
     assert Action.objects.filter(verb="key_revoked").count() == 1
+
+
+def test_making_and_revoking_keys_does_not_stop_calls_from_being_written(transactional_db):
+    done = Event()
+
+    def write_calls() -> None:
+        try:
+            while not done.is_set():
+                log.intend(new_call())
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        writing = [threads.submit(write_calls) for _ in range(4)]
+        try:
+            for _ in range(20):
+                made = keys.create("ann", actor="tests", channel=Channel.CLI)
+                keys.revoke(made[:12], actor="tests", channel=Channel.CLI)
+        finally:
+            done.set()
+    assert [thread.exception() for thread in writing] == [None] * 4
+    assert Action.objects.count() == 40
 
 
 # what the log has of it

@@ -9,7 +9,31 @@ from django.utils import timezone
 from gateway.audit.models import Call
 from tests.conftest import GOOD, Rest
 
-FIELDS = ["id", "at", "operation", "channel", "client", "actor", "key_prefix", "source", "destination", "job_run_id", "request_id", "events", "bytes", "sha256", "result", "status", "attempts", "duration_ms", "upstream_ms", "reason", "errors", "resend_of", "job"]
+FIELDS = [
+    "id",
+    "at",
+    "operation",
+    "channel",
+    "client",
+    "actor",
+    "key_prefix",
+    "source",
+    "destination",
+    "job_run_id",
+    "request_id",
+    "events",
+    "bytes",
+    "sha256",
+    "result",
+    "status",
+    "attempts",
+    "duration_ms",
+    "upstream_ms",
+    "reason",
+    "errors",
+    "resend_of",
+    "job",
+]
 
 
 @pytest.fixture

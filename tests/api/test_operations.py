@@ -370,7 +370,9 @@ def test_basic_with_the_key_as_user_name_works(rest, sandbox):
     assert rest.send("replay", GOOD["replay"], {"Authorization": basic}).status_code == 200
 
 
-@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer nope", "Basic nope", "Basic !!", "Digest x", "Bearer rgw_aaaaaaaaaaaaaaaaaaaa", "Basic 4pyT"])
+@pytest.mark.parametrize(
+    "authorization", ["", "Bearer", "Bearer nope", "Basic nope", "Basic !!", "Digest x", "Bearer rgw_aaaaaaaaaaaaaaaaaaaa", "Basic 4pyT"]
+)
 def test_no_key_or_an_unknown_one_is_401_with_a_challenge_and_no_row(rest, sandbox, authorization):
     answer = rest.send("replay", GOOD["replay"], {"Authorization": authorization})
     assert (answer.status_code, Call.objects.count(), sandbox.count()["calls"]) == (401, 0, 0)

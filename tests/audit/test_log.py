@@ -4,6 +4,7 @@ import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
 from time import monotonic
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.audit import log, view
+from gateway.audit.database import writing_log
 from gateway.audit.models import Action, Call, Channel, Outcome, Verb
 from tests.audit.rows import new_call, new_outcome, written
 
@@ -170,21 +172,24 @@ def test_a_locked_log_is_unavailable_within_its_wait_and_works_again_after(other
     assert Call.objects.count() == 1
 
 
-def test_threads_that_wait_for_a_locked_log_all_give_up_in_the_same_time(other_writer):
-    def attempt(number: int) -> tuple[str, float]:
-        started = monotonic()
-        try:
-            log.intend(new_call())
-        except log.LogUnavailableError:
-            return "unavailable", monotonic() - started
-        finally:
-            connection.close()
-        return "written", monotonic() - started
+@pytest.mark.parametrize("seconds", [2, 20])
+def test_waiting_for_another_thread_and_for_another_process_is_one_wait(other_writer, seconds):
+    holds, enough = Event(), Event()
 
-    with ThreadPoolExecutor(8) as threads:
-        results = list(threads.map(attempt, range(8)))
-    assert {said for said, _ in results} == {"unavailable"}
-    assert max(seconds for _, seconds in results) < 4
+    def hold() -> None:
+        with writing_log():
+            holds.set()
+            enough.wait(seconds)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(hold)
+        assert holds.wait(10)
+        started = monotonic()
+        with pytest.raises(log.LogUnavailableError):
+            log.intend(new_call())
+        assert monotonic() - started < 3.5
+        enough.set()
 
 
 def test_many_threads_write_at_once(transactional_db):

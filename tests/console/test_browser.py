@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Request, expect, sync_playwright
 
 from gateway.access.models import ApiKey
 from gateway.audit import log
@@ -38,6 +38,10 @@ def open_page(browser, live_server, django_user_model):
     wrong: list[str] = []
     contexts = []
 
+    def failed(request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # by going on to the next page
+            wrong.append(f"failed: {request.url} {request.failure}")
+
     def opened(width: int = 1280, scheme: str = "light") -> Page:
         context = browser.new_context(base_url=live_server.url, viewport={"width": width, "height": 800}, color_scheme=scheme)
         contexts.append(context)
@@ -47,15 +51,16 @@ def open_page(browser, live_server, django_user_model):
             "console", lambda message: wrong.append(f"console: {message.text} {message.location}") if message.type in ("error", "warning") else None
         )
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url} {request.failure}"))
+        page.on("requestfailed", failed)
         page.on("response", lambda answer: wrong.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None)
         page.on("request", lambda request: None if request.url.startswith((live_server.url, "data:")) else wrong.append(f"elsewhere: {request.url}"))
         return page
 
     yield opened
+    seen = list(wrong)  # closing cuts off what is still on its way
     for context in contexts:
         context.close()
-    assert wrong == []
+    assert seen == []
 
 
 def log_in(page: Page) -> None:

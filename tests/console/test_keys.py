@@ -1,6 +1,8 @@
 """Keys and clients in the admin."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -10,8 +12,9 @@ from django.test import Client as Browser
 
 from gateway.access import keys
 from gateway.access.models import ApiKey, Client
+from gateway.audit import log
 from gateway.audit.models import Action
-from tests.audit.rows import everything_stored
+from tests.audit.rows import everything_stored, new_call
 from tests.console.pages import ACTIONS, CALLS, CLIENTS, KEYS, cells
 
 pytestmark = pytest.mark.django_db
@@ -206,6 +209,31 @@ def test_the_lists_of_keys_and_clients_cost_few_queries(admin_client, make_key, 
     for path in (KEYS, CLIENTS):
         with django_assert_max_num_queries(8):
             admin_client.get(path)
+
+
+# beside others
+
+
+@pytest.mark.django_db(transaction=True)
+def test_changing_a_client_does_not_stop_calls_from_being_written(admin_client, make_key):
+    make_key("ann")
+    path, done = f"{CLIENTS}{Client.objects.get().pk}/change/", Event()
+
+    def write_calls() -> None:
+        try:
+            while not done.is_set():
+                log.intend(new_call())
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        writing = [threads.submit(write_calls) for _ in range(4)]
+        try:
+            for number in range(20):
+                assert admin_client.post(path, {"disabled": "on"} if number % 2 else {}).status_code == 302
+        finally:
+            done.set()
+    assert [thread.exception() for thread in writing] == [None] * 4
 
 
 # a log that takes nothing

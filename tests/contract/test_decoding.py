@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.contract.decoding import OVERFLOW, NotJsonError, TooDeepError, decode, depth, first, may_overflow, spans
+from gateway.contract.decoding import MAX_DEPTH, OVERFLOW, NotJsonError, TooDeepError, decode, depth, first, judged, may_overflow, spans
 
 texts = st.text() | st.text(alphabet='[]{}",:\\ab\n')
 scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts
@@ -155,7 +155,7 @@ def test_depth_is_never_less_than_what_the_decoder_meets(text):
 
 @pytest.mark.parametrize("levels", [1, 500, 1000])
 def test_nesting_up_to_the_limit_is_decoded(levels):
-    value = decode(b"[" * levels + b"]" * levels)
+    value = judged(b"[" * levels + b"]" * levels, MAX_DEPTH, decode)
     for _ in range(levels - 1):
         (value,) = value
     assert value == []
@@ -164,8 +164,8 @@ def test_nesting_up_to_the_limit_is_decoded(levels):
 def test_nesting_over_the_limit_is_refused_unless_any_is_asked_for():
     text = b'{"a":' * 1001 + b"1" + b"}" * 1001
     with pytest.raises(TooDeepError):
-        decode(text)
-    value = decode(text, None)
+        judged(text, MAX_DEPTH, decode)
+    value = judged(text, None, decode)
     for _ in range(1001):
         ((_, value),) = value
     assert value == 1
@@ -173,7 +173,7 @@ def test_nesting_over_the_limit_is_refused_unless_any_is_asked_for():
 
 def test_a_fault_in_very_deep_text_is_still_named():
     with pytest.raises(NotJsonError) as refused:
-        decode(b"[" * 50_000 + b"x", None)
+        judged(b"[" * 50_000 + b"x", None, decode)
     assert refused.value.position == 50_000
 
 

@@ -31,20 +31,27 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         """Serve until interrupted."""
         host, port = options["host"], options["port"]
+        if not 0 <= port <= 65535:
+            raise CommandError(f"cannot listen on {host}:{port}: a port is between 0 and 65535")
         try:
             workspace = load(options["sources"]) if options["sources"] else RECORDED
             sandbox = Sandbox(workspace, options["delay_ms"] / 1000, options["quick"])
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                signal.signal(signal.SIGTERM, signal.default_int_handler)
-                runner.run(serve(sandbox, host, port, lambda chosen: self._say(host, chosen)))
+                runner.run(self._serve(sandbox, host, port))
         except SourcesError as error:
             raise CommandError(str(error)) from None
         except OSError as error:
-            raise CommandError(
-                f"cannot listen on {host}:{port}: {error.strerror}. Is something else running there? Choose another with --port."
-            ) from None
-        except KeyboardInterrupt:
+            reason = f"cannot listen on {host}:{port}: {error.strerror}"
+            raise CommandError(f"{reason}. Is something else running there? Choose another with --port.") from None
+        except (KeyboardInterrupt, asyncio.CancelledError):
             pass
+
+    async def _serve(self, sandbox: Sandbox, host: str, port: int) -> None:
+        """Until SIGTERM, which ends it as Ctrl-C does."""
+        task = asyncio.current_task()
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        await serve(sandbox, host, port, lambda chosen: self._say(host, chosen))
 
     def _say(self, host: str, port: int) -> None:
         self.stdout.write(f"sandbox listens on http://{host}:{port}")

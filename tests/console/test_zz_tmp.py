@@ -1,0 +1,168 @@
+"""The console in a real browser: a person's way through it, without an error, on a large and a small screen, in light and dark."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Request, expect, sync_playwright
+
+from gateway.access.models import ApiKey
+from gateway.audit import log
+from gateway.audit.models import Action
+from tests.audit.rows import new_call, new_outcome, written
+from tests.console.pages import ACTIONS, CALLS, CLIENTS, KEYS
+from tests.services import missing
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+PASSWORD = "a password of the tests"
+pytestmark = pytest.mark.chromium
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not Path(CHROMIUM).exists():
+        missing("chromium", CHROMIUM)
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright's event loop runs in this thread, and Django would take the tests for asynchronous code.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, live_server, django_user_model):
+    """Opens a page that notes what goes wrong in it; at the end nothing may have."""
+    django_user_model.objects.create_superuser("admin", password=PASSWORD)
+    wrong: list[str] = []
+    contexts = []
+
+    def failed(request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # by going on to the next page
+            wrong.append(f"failed: {request.url} {request.failure}")
+
+    def opened(width: int = 1280, scheme: str = "light") -> Page:
+        context = browser.new_context(base_url=live_server.url, viewport={"width": width, "height": 800}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on(
+            "console", lambda message: wrong.append(f"console: {message.text} {message.location}") if message.type in ("error", "warning") else None
+        )
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on("requestfailed", failed)
+        page.on("response", lambda answer: wrong.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None)
+        page.on("request", lambda request: None if request.url.startswith((live_server.url, "data:")) else wrong.append(f"elsewhere: {request.url}"))
+        return page
+
+    yield opened
+    seen = list(wrong)  # closing cuts off what is still on its way
+    for context in contexts:
+        context.close()
+    assert seen == []
+
+
+def log_in(page: Page) -> None:
+    page.goto(CALLS)
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page).to_have_url(re.compile(f"{CALLS}$"))
+
+
+def test_a_reviewers_way(open_page):
+    call = written("accepted", actor="ann", source="src-1", operation="retl")
+    written("rejected", actor="eve")
+    page = open_page()
+    log_in(page)
+    rows = page.locator("#result_list tbody tr")
+    expect(rows).to_have_count(2)
+
+    page.goto(f"{CALLS}?actor=ann")
+    expect(rows).to_have_count(1)
+    rows.get_by_role("link", name=str(call.id)[-12:]).click()
+    expect(page.locator('[data-state="accepted"]')).to_have_text("Accepted")
+    expect(page.get_by_text(str(call.id)).first).to_be_visible()
+
+    page.get_by_role("link", name="All calls").click()
+    page.locator("#searchbar").fill(str(call.id))
+    page.locator("#searchbar").press("Enter")
+    expect(rows).to_have_count(1)
+
+
+def test_older_and_newest_are_links_to_press(open_page):
+    for _ in range(60):
+        written("accepted")
+    page = open_page()
+    log_in(page)
+    rows = page.locator("#result_list tbody tr")
+    expect(rows).to_have_count(50)
+    page.get_by_role("link", name="Older").click()
+    expect(rows).to_have_count(10)
+    page.get_by_role("link", name="Newest").click()
+    expect(rows).to_have_count(50)
+
+
+def test_a_filter_is_chosen_in_the_page(open_page):
+    written("accepted", actor="ann")
+    written("accepted", actor="eve")
+    page = open_page()
+    log_in(page)
+    page.locator("a", has_text="filter_list").click()
+    page.locator('input[name="actor"]').fill("ann")
+    page.get_by_role("button", name="Apply Filters").click()
+    expect(page.locator("#result_list tbody tr")).to_have_count(1)
+
+
+def test_a_key_is_made_and_revoked(open_page):
+    page = open_page()
+    log_in(page)
+    page.goto(f"{KEYS}add/")
+    page.locator('input[name="client"]').fill("ann")
+    page.get_by_role("button", name="Make the key").click()
+    key = page.locator("#made-key").inner_text()
+    assert re.fullmatch(r"rgw_[A-Za-z0-9]{48}", key)
+
+    page.get_by_role("link", name="All keys").click()
+    row = page.locator("#result_list tbody tr")
+    expect(row).to_contain_text("In force")
+    assert key not in page.content()
+    row.locator('input[type="checkbox"]').check()
+    page.locator('select[name="action"]').select_option("revoke")
+    page.locator('button[name="index"]').click()
+    expect(row).to_contain_text("Revoked")
+    assert ApiKey.objects.get().revoked_at is not None
+    assert list(Action.objects.order_by("id").values_list("verb", flat=True)) == ["key_made", "key_revoked"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_scrolls_sideways_on_a_small_screen(open_page, scheme, make_key):
+    long = "x" * 180
+    call = new_call(actor=long, source=long, request_id=long, job_run_id=long, headers=f'{{"User-Agent": "{long}"}}', sha256="ab" * 32)
+    fault = f'[{{"pointer": "/batch/0/{long}", "reason": "r", "detail": "It is wrong.", "cure": "Mend it."}}]'
+    log.record(call, new_outcome("rejected", answer=long * 5, faults=fault, answer_sha256="cd" * 32))
+    make_key("n" * 100, sources=long)
+    key = ApiKey.objects.get()
+    page = open_page(360, scheme)
+    page.goto("/admin/login/")
+    fits(page)
+    log_in(page)
+    paths = (CALLS, f"{CALLS}?actor={long}", f"{CALLS}{call.id}/change/", ACTIONS, KEYS, f"{KEYS}add/", f"{KEYS}{key.pk}/change/", CLIENTS, "/admin/")
+    for path in paths:
+        page.goto(path)
+        fits(page)
+    assert page.evaluate("document.documentElement.classList.contains('dark')") == (scheme == "dark")
+
+    page.goto(f"{KEYS}add/")
+    page.locator('input[name="client"]').fill("ann")
+    page.get_by_role("button", name="Make the key").click()
+    expect(page.locator("#made-key")).to_be_visible()
+    fits(page)
+
+
+def fits(page: Page) -> None:
+    page.evaluate("document.querySelectorAll('.readonly').length") and page.add_style_tag(content='.readonly { overflow-wrap: anywhere; min-width: 0 }')
+    # Until its font is there an icon is a long word.
+    width = page.evaluate("document.fonts.ready.then(() => document.documentElement.scrollWidth)")
+    assert width <= page.evaluate("innerWidth") == 360, page.url
