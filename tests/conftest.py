@@ -23,7 +23,8 @@ from tests.environment import VAR
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> None:
     """SQLite in a file, as in service: one in memory has no WAL and no other connections."""
-    connections["default"].settings_dict["TEST"]["NAME"] = f"{VAR}/test.sqlite3"
+    if connections["default"].vendor == "sqlite":
+        connections["default"].settings_dict["TEST"]["NAME"] = f"{VAR}/test.sqlite3"
 
 
 class RunningSandbox:

@@ -26,3 +26,5 @@ os.environ |= SECRETS | {
     "DJANGO_SETTINGS_MODULE": "rudderproxy.settings",
     "GATEWAY_LOG_LEVEL": "INFO",
 }
+if url := os.environ.get("TEST_DATABASE_URL"):
+    os.environ["DATABASE_URL"] = url

@@ -114,4 +114,4 @@ def _note(actor: str, channel: Channel, verb: Verb, subject: str, detail: dict[s
 
 
 def _digest(key: str) -> str:
-    return sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

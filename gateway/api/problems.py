@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
 from django.dispatch import receiver
 from django.http import Http404, HttpRequest, HttpResponse
+from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -20,6 +21,7 @@ from gateway.contract.faults import Fault
 
 TYPE: Final = "application/problem+json"
 LOG_UNAVAILABLE: Final = "The audit log cannot be written, and without it nothing is sent. Nothing was sent: send it again later."
+_PAGES: Final = "/admin/"
 _logger = logging.getLogger(__name__)
 
 
@@ -98,12 +100,16 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """403 of Django's own."""
+    """403 of Django's own: a page in the admin."""
+    if request.path.startswith(_PAGES):
+        return defaults.permission_denied(request, exception or PermissionDenied())
     return respond(Problem(403, "forbidden", "This is not allowed."))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500 outside the REST views."""
+    """500 outside the REST views: a page in the admin."""
+    if request.path.startswith(_PAGES):
+        return defaults.server_error(request)
     return respond(_internal())
 
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, models, transaction
 from django.utils import timezone
@@ -16,6 +16,7 @@ from gateway.audit.models import Action, AppendOnlyModel, Call, Channel, Outcome
 from gateway.audit.texts import storable
 
 _MAX_OUTCOMES: Final = 8
+_LONGEST_TEXT: Final = 100_000
 _logger = logging.getLogger(__name__)
 
 
@@ -121,15 +122,22 @@ def close_overdue(*, whole_log: bool = False) -> int:
     return len(ids)
 
 
-def as_json(rows: Iterable[dict[str, Any]]) -> str:
-    """A list as the text that the log keeps; "" for an empty one."""
-    kept = list(rows)
-    return json.dumps(kept, ensure_ascii=True) if kept else ""
+def as_json(rows: Iterable[dict[str, str]]) -> str:
+    """Texts by name as the JSON that the log keeps; "" for none. Of too many the last are left out, so that what is kept is whole."""
+    kept: list[str] = []
+    left = _LONGEST_TEXT
+    for row in rows:
+        text = json.dumps({name: storable(value, 500) for name, value in row.items()}, ensure_ascii=False)
+        left -= len(text) + 2
+        if left < 2:
+            break
+        kept.append(text)
+    return f"[{', '.join(kept)}]" if kept else ""
 
 
 def _insert(row: AppendOnlyModel) -> None:
     for field in row._meta.concrete_fields:
         value = getattr(row, field.attname)
         if isinstance(value, str):
-            setattr(row, field.attname, storable(value, getattr(field, "max_length", None) or 100_000))
+            setattr(row, field.attname, storable(value, getattr(field, "max_length", None) or _LONGEST_TEXT))
     row.save()

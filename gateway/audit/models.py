@@ -106,7 +106,7 @@ class Call(AppendOnlyModel):
     @staticmethod
     def lowest_id(at: datetime) -> uuid.UUID:
         """The lowest id that a call of this time can have: UUIDv7 begins with milliseconds since 1970."""
-        return uuid.UUID(int=int(at.timestamp() * 1000) << 80)
+        return uuid.UUID(int=max(0, int(at.timestamp() * 1000)) << 80)
 
 
 class Outcome(AppendOnlyModel):

@@ -29,24 +29,34 @@ ANSWER_CHARACTERS: Final = 2048
 _SHORTEST: Final = 4
 """A shorter secret is no secret, and masking it would spoil every text."""
 _HEADER_CHARACTERS: Final = 512
+_LONGEST_SECRET: Final = 256
 _LOOK_AT: Final = 4
 """Text this many times longer than what is kept is looked at for secrets, so that none is cut in half before it is known."""
 # Every repetition is bounded: a text made to be slow must not be.
 _PATTERNS: Final = (
+    re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/@]{1,100}:[^\s/]{1,200}@", re.IGNORECASE),  # credentials in addresses
     re.compile(r"[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{1,190}"),  # mail addresses
-    re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/@:]{1,100}:[^\s/@]{1,200}@", re.IGNORECASE),  # credentials in addresses
     re.compile(r"\b(?:Basic|Bearer)\s+[A-Za-z0-9+/=._~-]{4,}", re.IGNORECASE),
-    re.compile(r"\brgw_[A-Za-z0-9_-]{6,}"),  # this gateway's keys
-    re.compile(r"(?i)\b(password|passwd|secret|token|api[_-]?key|write[_-]?key)(\"?\s*[=:]\s*\"?)[^\s\",&}]+"),
+    re.compile(r"rgw_[A-Za-z0-9_-]{6,}"),  # this gateway's keys
+    re.compile(
+        r"(?i)([\w-]{0,30}(?:password|passwd|secret|token|api[_-]?key|write[_-]?key)\\?[\"']?\s{0,5}[=:]\s{0,5})"
+        r"(?:\\?\"[^\"]{0,500}\"?|'[^']{0,500}'?|[^\s\",&}]{1,500})"
+    ),
 )
 
 
 def mask(text: str) -> str:
     """`text` with secrets and mail addresses masked: those that settings know by value, and those known by their shape."""
-    for secret in _known_secrets():
-        text = text.replace(secret, MASK)
+    text = hide(text)
     for pattern in _PATTERNS:
         text = pattern.sub(_masked, text)
+    return text
+
+
+def hide(text: str) -> str:
+    """`text` without what the settings know as secret; all else is as it was."""
+    for secret in _known_secrets():
+        text = text.replace(secret, MASK)
     return text
 
 
@@ -69,7 +79,11 @@ def masked_answer(content: bytes) -> str:
 
 
 def _kept(text: str, characters: int) -> str:
-    return storable(mask(text[: _LOOK_AT * characters]), characters)
+    looked_at = text[: _LOOK_AT * characters]
+    if len(looked_at) < len(text):
+        # The cut may have halved a secret, which nothing would know any more.
+        looked_at = looked_at[:-_LONGEST_SECRET]
+    return storable(mask(looked_at), characters)
 
 
 def _masked(match: re.Match[str]) -> str:

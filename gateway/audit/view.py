@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from django.db.models import Exists, OuterRef, QuerySet
@@ -14,7 +14,7 @@ from gateway.audit.models import IN_FLIGHT, Action, Call, Outcome, Result
 DEFAULT_SPAN: Final = timedelta(days=7)
 STATES: Final = [*Result.choices, (IN_FLIGHT, "In flight")]
 """Every way that a call can read, with its label."""
-_LONGEST_FLIGHT: Final = timedelta(minutes=10)
+_LONGEST_OPEN: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,14 @@ class Query:
     until: datetime | None = None
     before: uuid.UUID | None = None
     limit: int = 50
+
+    @property
+    def start(self) -> datetime:
+        """From when on: as asked for, else a span before the end."""
+        try:
+            return self.since or (self.until or timezone.now()) - DEFAULT_SPAN
+        except OverflowError:
+            return datetime.min.replace(tzinfo=UTC)
 
 
 def find(query: Query) -> tuple[list[Record], bool]:
@@ -80,8 +88,7 @@ def actions(subject: str) -> list[Action]:
 
 def _calls(query: Query) -> QuerySet[Call]:
     calls = Call.objects.filter(**query.equal)
-    since = query.since or (query.until or timezone.now()) - DEFAULT_SPAN
-    calls = calls.filter(id__gte=Call.lowest_id(since))
+    calls = calls.filter(id__gte=Call.lowest_id(query.start))
     if query.until is not None:
         calls = calls.filter(id__lt=Call.lowest_id(query.until))
     return calls.filter(id__lt=query.before) if query.before else calls
@@ -93,20 +100,20 @@ def _with_result(calls: QuerySet[Call], query: Query) -> list[Call]:
     if query.result != IN_FLIGHT:
         later = Outcome.objects.filter(call=OuterRef("call"), number__gt=OuterRef("number"))
         last = Outcome.objects.filter(~Exists(later), result=query.result).filter(**{f"call__{k}": v for k, v in query.equal.items()})
-        bounds = {"call_id__gte": Call.lowest_id(query.since or (query.until or timezone.now()) - DEFAULT_SPAN)}
+        last = last.filter(call_id__gte=Call.lowest_id(query.start))
         if query.until is not None:
             last = last.filter(call_id__lt=Call.lowest_id(query.until))
         if query.before is not None:
             last = last.filter(call_id__lt=query.before)
-        found = [outcome.call for outcome in last.filter(**bounds).select_related("call").order_by("-call_id")[: query.limit + 1]]
+        found = [outcome.call for outcome in last.select_related("call").order_by("-call_id")[: query.limit + 1]]
     if query.result in (IN_FLIGHT, Result.UNKNOWN):
         found += _without_outcome(calls, query)
     return sorted(found, key=lambda call: call.id, reverse=True)[: query.limit + 1]
 
 
 def _without_outcome(calls: QuerySet[Call], query: Query) -> Iterable[Call]:
-    """Calls on their way, or overdue and not yet written down: all of them young, which keeps the look for a missing row short."""
+    """Calls on their way, or overdue and not yet written down: all of the last day, which keeps the look for a missing row short."""
     now = timezone.now()
-    young = calls.filter(id__gte=Call.lowest_id(now - _LONGEST_FLIGHT)).filter(~Exists(Outcome.objects.filter(call=OuterRef("pk"))))
+    young = calls.filter(id__gte=Call.lowest_id(now - _LONGEST_OPEN)).filter(~Exists(Outcome.objects.filter(call=OuterRef("pk"))))
     late = young.filter(deadline_at__lt=now) if query.result == Result.UNKNOWN else young.filter(deadline_at__gte=now)
     return late.order_by("-id")[: query.limit + 1]

@@ -16,6 +16,7 @@ from unfold.decorators import display
 
 from gateway.audit import view
 from gateway.audit.models import Action, Call, Channel
+from gateway.audit.texts import storable
 from gateway.audit.view import Query, Record
 from gateway.console.keyset import PER_PAGE, KeysetChangeList, as_uuid
 from gateway.operations import OPERATIONS
@@ -127,8 +128,9 @@ class CallList(KeysetChangeList):
             one = view.get(identity) if (identity := as_uuid(sought)) else None
             if one is not None:
                 return [one], False
-            return view.find(Query(equal={"request_id": sought}, since=_BEGINNING, before=before, limit=PER_PAGE))
-        equal = {name: self.params[name] for name in ("operation", "channel", "source", "actor") if self.params.get(name)}
+            return view.find(Query(equal={"request_id": storable(sought, 200)}, since=_BEGINNING, before=before, limit=PER_PAGE))
+        given = {name: storable(self.params.get(name, ""), 1000) for name in ("operation", "channel", "source", "actor")}
+        equal = {name: value for name, value in given.items() if value}
         since = None
         if (span := self.params.get("time")) in _SPANS:
             length = _SPANS[span][1]

@@ -1,5 +1,6 @@
 """API clients and keys in the admin: a key is made, shown once, and revoked. Rights are never edited: a new key has new ones."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from django import forms
@@ -98,12 +99,16 @@ class ClientAdmin(ModelAdmin):
         """Never: a disabled one stays."""
         return False
 
+    def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> Any:
+        """A change waits its turn at the log before Django opens its transaction, or both would wait for each other."""
+        with log.together() if request.method == "POST" else nullcontext():
+            return super().changeform_view(request, *args, **options)
+
     def save_model(self, request: HttpRequest, obj: Client, form: Any, change: bool) -> None:
         """With the action that says who did it."""
-        with log.together():
-            super().save_model(request, obj, form, change)
-            if "disabled" in form.changed_data:
-                verb = Verb.CLIENT_DISABLED if obj.disabled else Verb.CLIENT_ENABLED
-                actor = request.user.get_username()
-                log.act(LogAction(at=timezone.now(), actor=actor, channel=Channel.ADMIN, verb=verb, subject=obj.name))
+        super().save_model(request, obj, form, change)
+        if "disabled" in form.changed_data:
+            verb = Verb.CLIENT_DISABLED if obj.disabled else Verb.CLIENT_ENABLED
+            actor = request.user.get_username()
+            log.act(LogAction(at=timezone.now(), actor=actor, channel=Channel.ADMIN, verb=verb, subject=obj.name))
         keys.forget()

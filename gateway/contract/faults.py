@@ -1,11 +1,15 @@
 """Faults of a body, and what RudderStack answers to each kind. A fault never quotes a value: values are personal data."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 MAX_FAULTS: Final = 100
 """More are not kept: who has a hundred faults has one cause."""
+
+_POINTER_CHARACTERS: Final = 400
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 ANSWERS: Final[dict[str, tuple[int, str]]] = {
     "invalid_json": (400, "invalid json"),
@@ -49,7 +53,7 @@ class Faults:
         """Keep a fault, unless there are enough."""
         self.first.setdefault(reason, pointer)
         if len(self.kept) < MAX_FAULTS:
-            self.kept.append(Fault(pointer, reason, detail, cure))
+            self.kept.append(Fault(_shown(pointer), reason, detail, cure))
 
     @property
     def full(self) -> bool:
@@ -61,6 +65,12 @@ class Faults:
 
     def __bool__(self) -> bool:
         return bool(self.first)
+
+
+def _shown(pointer: str) -> str:
+    """A pointer that any reader can take: keys can be of any length, and of bytes that are no text."""
+    cut = pointer if len(pointer) <= _POINTER_CHARACTERS else f"{pointer[:_POINTER_CHARACTERS]}…"
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", cut)
 
 
 def escape(token: str) -> str:

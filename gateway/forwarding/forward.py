@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from gateway.audit import log
 from gateway.audit.models import Call, Outcome, Result, new_id
-from gateway.audit.redaction import masked_headers
+from gateway.audit.redaction import hide, masked_headers
 from gateway.forwarding import idempotency
-from gateway.forwarding.admission import Admission, admit
+from gateway.forwarding.admission import DESTINATION, SOURCE, Admission, admit
 from gateway.forwarding.answer import Answer, Refusal
 from gateway.forwarding.outcome import as_text, of_no_answer, of_reply
 from gateway.forwarding.submission import Submission
@@ -67,17 +67,17 @@ def _begin(submission: Submission) -> Call:
         actor=submission.principal.name,
         key_prefix=submission.principal.key_prefix,
         address=submission.address,
-        request_id=submission.request_id,
+        request_id=hide(submission.request_id),
         idempotency_key=submission.idempotency_key,
-        source=submission.header("X-Rudder-Source-Id"),
-        destination=submission.header("X-Rudder-Destination-Id"),
+        source=hide(submission.header(SOURCE)),
+        destination=hide(submission.header(DESTINATION)),
         headers=masked_headers(submission.headers),
     )
 
 
 def _complete(call: Call, submission: Submission, admission: Admission) -> None:
-    call.source = admission.source
-    call.destination = admission.destination
+    call.source = hide(admission.source)
+    call.destination = hide(admission.destination)
     call.job_run_id = admission.job_run_id
     call.events = admission.reading.events
     _digest(call, submission)
@@ -92,7 +92,7 @@ def _digest(call: Call, submission: Submission) -> None:
 def _refuse(call: Call, submission: Submission, refusal: Refusal) -> Answer:
     """Record the refusal; intent and outcome together, as nothing was going to be sent."""
     _digest(call, submission)
-    call.source = refusal.source or call.source
+    call.source = hide(refusal.source) or call.source
     call.events = call.events if refusal.events is None else refusal.events
     dry = submission.dry_run and refusal.status not in (401, 403)
     outcome = Outcome(

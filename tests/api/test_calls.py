@@ -84,7 +84,7 @@ def test_filters_narrow_and_can_be_combined(rest, sandbox):
     }
     for query, expected in (
         ("operation=extract", ["extract"]),
-        ("source=rep-1", ["replay"]),
+        ("source=rep-1", ["refused", "replay"]),
         ("result=refused", ["refused"]),
         ("result=accepted", ["extract", "replay"]),
         ("result=accepted&operation=replay", ["replay"]),
