@@ -1,13 +1,17 @@
 """The embedded broker: kombu's filesystem transport with an atomic put, so that one machine needs nothing installed."""
 
+import threading
 import uuid
+from contextlib import suppress
 from pathlib import Path
-from time import time_ns
-from typing import Any
+from time import sleep, time_ns
+from typing import Any, Final
 
 from kombu.exceptions import ChannelError
 from kombu.transport import filesystem
 from kombu.utils.json import dumps
+
+_binding: Final = threading.Lock()
 
 
 class Channel(filesystem.Channel):
@@ -23,12 +27,18 @@ class Channel(filesystem.Channel):
         except OSError as error:
             raise ChannelError(f"cannot put a message into {folder}: {error.strerror}") from error
 
+    def queue_bind(self, *args: Any, **options: Any) -> None:
+        """Bind a queue, one thread at a time: kombu notes a binding in memory before its file is there, and another thread would rely on it."""
+        with _binding:
+            super().queue_bind(*args, **options)
+
     def get_table(self, exchange: str) -> list[Any]:
-        """The queues bound to an exchange; none while its file is being made."""
-        try:
-            return list(super().get_table(exchange))
-        except ValueError:
-            return []
+        """The queues bound to an exchange. Its file is empty while it is being made: whoever took that for "none" would lose the message."""
+        for _ in range(100):
+            with suppress(ValueError):
+                return list(super().get_table(exchange))
+            sleep(0.01)
+        raise ChannelError(f"the bindings of {exchange} cannot be read")
 
 
 class Transport(filesystem.Transport):
