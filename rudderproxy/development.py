@@ -53,7 +53,11 @@ def main() -> None:
     if with_sandbox:
         manager.add_process("sandbox", f"{python} run_sandbox", env=env, cwd=str(environment.BASE_DIR))
     manager.add_process("web", f"{python} run_web", env=env, cwd=str(environment.BASE_DIR))
-    worker = "-m celery -A rudderproxy worker --beat --concurrency 1 --loglevel WARNING --without-gossip --without-mingle"
+    # Celery warns of root at length, and says so much else at its start that the address would be out of sight.
+    worker = (
+        "-W ignore::UserWarning:celery.platforms -m celery -A rudderproxy --quiet worker --beat --pool threads --concurrency 1 --loglevel WARNING"
+    )
+    worker += " --without-gossip --without-mingle"
     manager.add_process("worker", f"{sys.executable} {worker}", env=env, cwd=str(environment.BASE_DIR))
     web = f"http://localhost:{settings.gateway_port}"
     upstream = env.get("RUDDERSTACK_BASE_URL") or settings.rudderstack_base_url
@@ -62,7 +66,7 @@ def main() -> None:
     )
     threading.Thread(target=_announce, args=(f"{web}/readyz", banner), daemon=True).start()
     manager.loop()
-    sys.exit(manager.returncode)
+    sys.exit(0 if manager.returncode == _CTRL_C else manager.returncode)
 
 
 class _Kept:
@@ -82,6 +86,7 @@ class _Kept:
         return path.read_text().strip()
 
 
+_CTRL_C: Final = 130
 _NAMES: Final = "from django.contrib.auth.models import User; print(*User.objects.values_list('username', flat=True))"
 _BANNER: Final = """
   ready

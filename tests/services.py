@@ -140,7 +140,7 @@ class Gateway:
         return process
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        options = ("worker", "--beat", "--concurrency", "1", "--loglevel", "INFO", "--without-gossip", "--without-mingle")
+        options = ("worker", "--beat", "--pool", "threads", "--concurrency", "1", "--loglevel", "INFO", "--without-gossip", "--without-mingle")
         return self._start("worker", "-m", "celery", "-A", "rudderproxy", *options)
 
     def _answers(self) -> bool:
