@@ -43,14 +43,14 @@ class Command(BaseCommand):
         except OSError as error:
             reason = f"cannot listen on {host}:{port}: {error.strerror}"
             raise CommandError(f"{reason}. Is something else running there? Choose another with --port.") from None
-        except (KeyboardInterrupt, asyncio.CancelledError):
+        except asyncio.CancelledError:
             pass
 
     async def _serve(self, sandbox: Sandbox, host: str, port: int) -> None:
-        """Until SIGTERM, which ends it as Ctrl-C does."""
-        task = asyncio.current_task()
-        if task is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        """Until Ctrl-C or SIGTERM. The loop itself must watch for both: idle, it would not notice Python's own handlers."""
+        if task := asyncio.current_task():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         await serve(sandbox, host, port, lambda chosen: self._say(host, chosen))
 
     def _say(self, host: str, port: int) -> None:
