@@ -44,10 +44,12 @@ def main() -> None:
         kept.get("DJANGO_SECRET_KEY", lambda: secrets.token_urlsafe(50))
     _manage(env, "migrate", "--verbosity", "0", fails="the database cannot be set up; check DATABASE_URL")
     password = kept.get("ADMIN_PASSWORD", lambda: secrets.token_urlsafe(12))
-    if "admin" not in _manage(env, "shell", "--verbosity", "0", "-c", _NAMES, fails="the database cannot be read"):
+    if "admin" not in _manage(env, "shell", "--verbosity", "0", "-c", _NAMES, fails="the database cannot be read").splitlines():
         made = {**env, "DJANGO_SUPERUSER_PASSWORD": password}
         _manage(made, "createsuperuser", "--noinput", "--username", "admin", "--email", "admin@localhost", fails="no admin user could be made")
-    key = kept.get("API_KEY", lambda: _manage(env, "create_api_key", "make-run", fails="no API key could be made").split()[-1])
+    key = kept.get("API_KEY", lambda: _new_key(env))
+    if _manage({**env, "KEPT_KEY": key}, "shell", "--verbosity", "0", "-c", _VERIFY, fails="the database cannot be read") != "True":
+        key = kept.get("API_KEY", lambda: _new_key(env), anew=True)  # another database than last time, or it was revoked
     manager = Manager()
     python = f"{sys.executable} manage.py"
     if with_sandbox:
@@ -76,18 +78,19 @@ class _Kept:
         self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def get(self, name: str, make: Callable[[], str]) -> str:
+    def get(self, name: str, make: Callable[[], str], *, anew: bool = False) -> str:
         """The secret of this name."""
         path = self._folder / name
-        if not path.exists():
+        if anew or not path.exists():
             value = make()
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 file.write(f"{value}\n")
         return path.read_text().strip()
 
 
+_VERIFY: Final = "import os; from gateway.access import keys; print(keys.verify(os.environ['KEPT_KEY']) is not None)"
 _CTRL_C: Final = 130
-_NAMES: Final = "from django.contrib.auth.models import User; print(*User.objects.values_list('username', flat=True))"
+_NAMES: Final = "from django.contrib.auth.models import User; print(*User.objects.values_list('username', flat=True), sep=chr(10))"
 _BANNER: Final = """
   ready
 
@@ -112,6 +115,10 @@ def _check_free(name: str, port: int, host: str) -> None:
             sys.exit(f"make run: port {port} cannot be used ({error.strerror}): stop what runs there, or set {name} to another")
 
 
+def _new_key(env: dict[str, str]) -> str:
+    return _manage(env, "create_api_key", "make-run", fails="no API key could be made").split()[-1]
+
+
 def _manage(env: dict[str, str], *arguments: str, fails: str) -> str:
     done = subprocess.run([sys.executable, "manage.py", *arguments], env=env, cwd=environment.BASE_DIR, capture_output=True, text=True)
     if done.returncode:
@@ -122,9 +129,10 @@ def _manage(env: dict[str, str], *arguments: str, fails: str) -> str:
 
 def _announce(url: str, banner: str) -> None:
     """Print the banner once the web process answers."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     for _ in range(300):
         try:
-            urllib.request.urlopen(url, timeout=2)
+            opener.open(url, timeout=2).close()
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
         else:

@@ -60,12 +60,11 @@ class _Reader:
 
     def __init__(self) -> None:
         environ.Env.read_env(os.environ.get("GATEWAY_ENV_FILE") or BASE_DIR / ".env")
-        self._env = environ.Env()
         self.var = (BASE_DIR / self.text("GATEWAY_VAR", "var")).resolve()
 
     def text(self, name: str, default: str = "") -> str:
         """The value, stripped of outer white space."""
-        return str(self._env.str(name, default)).strip()
+        return os.environ.get(name, default).strip()
 
     def secret(self, name: str, default: str = "") -> str:
         """The value of NAME, else the content of the file named by NAME_FILE, else what `make run` made and kept."""
@@ -73,9 +72,11 @@ class _Reader:
         if path and self.text(name):
             raise SettingError(f"{name} and {name}_FILE are both set: keep one of them")
         made = self.var / "secrets" / name
-        if not path and (self.text(name) or not made.exists()):
-            return self.text(name) or default
+        if not path and self.text(name):
+            return self.text(name)
         try:
+            if not path and not made.exists():
+                return default
             return Path(path or made).read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise SettingError(f"{name}_FILE names a file that cannot be read ({type(error).__name__}): {path or made}") from None
@@ -203,7 +204,7 @@ def read() -> Environment:
         gateway_trusted_proxies=reader.networks("GATEWAY_TRUSTED_PROXIES"),
         gateway_validation=reader.choice("GATEWAY_VALIDATION", "strict", ("strict", "observe")),
         gateway_max_body_bytes=reader.integer("GATEWAY_MAX_BODY_BYTES", 16 * 1024 * 1024, 1024, 1024 * 1024 * 1024),
-        gateway_connect_seconds=reader.seconds("GATEWAY_CONNECT_SECONDS", 3, deadline),
+        gateway_connect_seconds=reader.seconds("GATEWAY_CONNECT_SECONDS", min(3, deadline), deadline),
         gateway_read_seconds=reader.seconds("GATEWAY_READ_SECONDS", min(12, deadline), deadline),
         gateway_deadline_seconds=deadline,
         gateway_ca_bundle=reader.text("GATEWAY_CA_BUNDLE"),

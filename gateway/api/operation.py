@@ -40,7 +40,7 @@ class OperationView(APIView):
             address=address_of(request),
             request_id=request.request_id,  # type: ignore[attr-defined]
             headers={name: value for name in _HEADERS if (value := request.headers.get(name)) is not None},
-            idempotency_key=request.headers.get("Idempotency-Key", "").strip(),
+            idempotency_key=request.headers.get("Idempotency-Key"),
             dry_run=_dry_run(request),
         )
 

@@ -39,20 +39,22 @@ def configure(database: dict[str, Any], threads: int) -> dict[str, Any]:
             "timeout": SQLITE_WAIT,
             "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;",
         }
-        return {**database, "OPTIONS": options}
+        # Opening the file costs more than a row: each thread keeps its connection.
+        return {**database, "OPTIONS": options, "CONN_MAX_AGE": None}
     pool = {"min_size": 2, "max_size": min(threads, 32), "timeout": POSTGRESQL_WAIT, "reconnect_timeout": 2.0, "connection_class": DeadlineConnection}
     options = {**database.get("OPTIONS", {}), "pool": pool, "connect_timeout": 2}
     return {**database, "OPTIONS": options}
 
 
 @contextmanager
-def using_log() -> Iterator[None]:
-    """Round the statements of one visit to the log: none waits for ever, and no connection is held on to afterwards."""
-    _deadline.seconds = POSTGRESQL_WAIT
+def using_log(seconds: float = POSTGRESQL_WAIT) -> Iterator[None]:
+    """Round the statements of one visit to the log: none takes over `seconds`, and no connection is held on to afterwards."""
+    before = getattr(_deadline, "seconds", None)
+    _deadline.seconds = seconds
     try:
         yield
     finally:
-        _deadline.seconds = None
+        _deadline.seconds = before
         release()
 
 

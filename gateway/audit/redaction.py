@@ -28,16 +28,18 @@ KEPT_HEADERS: Final = (
 ANSWER_CHARACTERS: Final = 2048
 _SHORTEST: Final = 4
 """A shorter secret is no secret, and masking it would spoil every text."""
+_SECRET_USER: Final = 12
 _HEADER_CHARACTERS: Final = 512
 _LONGEST_SECRET: Final = 256
 _LOOK_AT: Final = 4
 """Text this many times longer than what is kept is looked at for secrets, so that none is cut in half before it is known."""
+_API_KEY: Final = re.compile(r"rgw_[A-Za-z0-9_-]{20,}")
 # Every repetition is bounded: a text made to be slow must not be.
 _PATTERNS: Final = (
     re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/@]{1,100}:[^\s/]{1,200}@", re.IGNORECASE),  # credentials in addresses
     re.compile(r"[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{1,190}"),  # mail addresses
     re.compile(r"\b(?:Basic|Bearer)\s+[A-Za-z0-9+/=._~-]{4,}", re.IGNORECASE),
-    re.compile(r"rgw_[A-Za-z0-9_-]{6,}"),  # this gateway's keys
+    re.compile(r"rgw_[A-Za-z0-9_-]{6,}"),  # parts of this gateway's keys
     re.compile(
         r"(?i)([\w-]{0,30}(?:password|passwd|secret|token|api[_-]?key|write[_-]?key)\\?[\"']?\s{0,5}[=:]\s{0,5})"
         r"(?:\\?\"[^\"]{0,500}\"?|'[^']{0,500}'?|[^\s\",&}]{1,500})"
@@ -54,10 +56,10 @@ def mask(text: str) -> str:
 
 
 def hide(text: str) -> str:
-    """`text` without what the settings know as secret; all else is as it was."""
+    """`text` without what the settings know as secret, and without keys of this gateway; all else is as it was."""
     for secret in _known_secrets():
         text = text.replace(secret, MASK)
-    return text
+    return _API_KEY.sub(MASK, text)
 
 
 def without_secrets(content: bytes) -> bytes:
@@ -98,4 +100,6 @@ def _known_secrets_of(*secrets: str) -> tuple[str, ...]:
 
 def _known_secrets() -> Iterable[str]:
     user, password, keys = settings.RUDDERSTACK_USER, settings.RUDDERSTACK_PASS, settings.RUDDERSTACK_WRITE_KEYS.values()
-    return _known_secrets_of(f"{user}:{password}", *(f"{key}:" for key in keys), user, password, *keys, settings.SECRET_KEY)
+    # A short user name of a proxy is no secret, and could be part of a source's id; a write key as user name is one.
+    users = [user] if len(user) >= _SECRET_USER else []
+    return _known_secrets_of(f"{user}:{password}", *(f"{key}:" for key in keys), *users, password, *keys, settings.SECRET_KEY)

@@ -81,6 +81,8 @@ class _DeepStack:
 
 
 _deep_stack: Final = _DeepStack()
+_LIMIT_COUNTS_C: Final = sys.version_info < (3, 12)
+"""Later Pythons count the levels of their C code apart from the recursion limit: there every text is measured."""
 
 
 def flat(text: bytes, work: Callable[[bytes], _T]) -> _T:
@@ -90,7 +92,7 @@ def flat(text: bytes, work: Callable[[bytes], _T]) -> _T:
     """
     before = _deep_stack.count
     result = work(text)
-    usual = before % 2 == 0 and before == _deep_stack.count and sys.getrecursionlimit() <= MAX_DEPTH
+    usual = _LIMIT_COUNTS_C and before % 2 == 0 and before == _deep_stack.count and sys.getrecursionlimit() <= MAX_DEPTH
     if not usual and depth(text) > MAX_DEPTH:
         raise RecursionError
     return result

@@ -43,7 +43,7 @@ def _forward(call: Call, submission: Submission) -> Answer:
         _complete(call, submission, admission)
         if submission.dry_run:
             return _dry_run(call, submission, admission)
-        if submission.idempotency_key:
+        if submission.idempotency_key is not None:
             earlier = idempotency.claim(call)
             if earlier is not None:
                 return earlier
@@ -60,7 +60,7 @@ def _begin(submission: Submission) -> Call:
     return Call(
         id=new_id(),
         at=now,
-        deadline_at=now + timedelta(seconds=settings.GATEWAY_DEADLINE_SECONDS) + GRACE,
+        deadline_at=now,
         operation=submission.operation.name,
         channel=submission.channel,
         client=submission.principal.client_id,
@@ -68,7 +68,7 @@ def _begin(submission: Submission) -> Call:
         key_prefix=submission.principal.key_prefix,
         address=submission.address,
         request_id=hide(submission.request_id),
-        idempotency_key=submission.idempotency_key,
+        idempotency_key=hide(submission.idempotency_key or ""),
         source=hide(submission.header(SOURCE)),
         destination=hide(submission.header(DESTINATION)),
         headers=masked_headers(submission.headers),
@@ -78,9 +78,12 @@ def _begin(submission: Submission) -> Call:
 def _complete(call: Call, submission: Submission, admission: Admission) -> None:
     call.source = hide(admission.source)
     call.destination = hide(admission.destination)
-    call.job_run_id = admission.job_run_id
+    call.job_run_id = hide(admission.job_run_id)
     call.events = admission.reading.events
     _digest(call, submission)
+    # From here on, as reading the body took its own time.
+    call.deadline_at = timezone.now() + timedelta(seconds=settings.GATEWAY_DEADLINE_SECONDS) + GRACE
+    log.clean(call)
 
 
 def _digest(call: Call, submission: Submission) -> None:
@@ -139,14 +142,13 @@ def _dry_run(call: Call, submission: Submission, admission: Admission) -> Answer
 def _send(call: Call, submission: Submission, admission: Admission) -> Answer:
     try:
         reply = client.post(submission.operation.upstream_path, admission.headers, submission.body.received)
+        outcome, answer = of_reply(call, submission, reply)
     except client.SendError as error:
         outcome, answer = of_no_answer(call, error)
     except Exception:
         # A fault of ours, perhaps with bytes on their way: the log must not wait for the clock to say so.
         _close(call, Outcome(at=timezone.now(), result=Result.UNKNOWN, status=500, reason="internal", duration_ms=_since(submission)))
         raise
-    else:
-        outcome, answer = of_reply(call, submission, reply)
     outcome.at = timezone.now()
     outcome.duration_ms = _since(submission)
     # Where validation is observe: what would have been said, unless upstream's own no is explained already.

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from gateway.audit import log
 from gateway.audit.models import Call, Outcome, Result
+from gateway.audit.redaction import hide
 from gateway.contract.faults import Fault
 from gateway.forwarding.answer import Answer, Refusal
 from gateway.forwarding.outcome import answer_to
@@ -16,10 +17,10 @@ MAX_LENGTH: Final = 255
 _RACES: Final = 5
 
 
-def check_key(key: str) -> None:
-    """Raises Refusal for a key that the log cannot hold as it is."""
-    if len(key) > MAX_LENGTH or not key.isprintable():
-        raise Refusal(400, "bad_idempotency_key", f"Idempotency-Key must be at most {MAX_LENGTH} printable characters.")
+def check_key(key: str | None) -> None:
+    """Raises Refusal for a key that the log cannot hold as it is. An empty one is refused too: the web server empties what is not ASCII."""
+    if key is not None and (not 0 < len(key.strip()) <= MAX_LENGTH or not key.isascii() or not key.isprintable() or hide(key) != key):
+        raise Refusal(400, "bad_idempotency_key", f"Idempotency-Key must be 1 to {MAX_LENGTH} printable ASCII characters, and no secret.")
 
 
 def claim(call: Call) -> Answer | None:
@@ -69,4 +70,5 @@ def _recorded(call: Call, outcome: Outcome) -> Answer:
     """The answer as the log has it: status, faults, and up to 2 KiB of text."""
     faults = tuple(Fault(**fault) for fault in json.loads(outcome.faults or "[]"))
     answer = answer_to(call, outcome.upstream_status or 0, outcome.answer_type, outcome.answer.encode(), faults)
-    return replace(answer, replayed=True, events=call.events, duration_ms=outcome.duration_ms or 0)
+    # Under this key it is never sent again, whatever the first answer allowed.
+    return replace(answer, retryable=False, replayed=True, events=call.events, duration_ms=outcome.duration_ms or 0)

@@ -24,7 +24,7 @@ class Submission:
     address: str
     request_id: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    idempotency_key: str = ""
+    idempotency_key: str | None = None
     dry_run: bool | None = False
     started: float = field(default_factory=monotonic)
 

@@ -88,7 +88,7 @@ def _breaker() -> pybreaker.CircuitBreaker:
         reset_timeout=settings.GATEWAY_BREAKER_SECONDS,
         # Else the call that trips it would be told as one that was never sent.
         throw_new_error_on_trip=False,
-        exclude=[lambda error: not isinstance(error, SendError)],
+        exclude=[lambda error: not isinstance(error, SendError) or error.reason == "not_sendable"],
     )
 
 

@@ -15,6 +15,7 @@ from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import NameResolutionError, NewConnectionError
 from urllib3.util.retry import Retry
 
 from gateway.upstream.flight import Flight, current
@@ -92,6 +93,27 @@ class _DeadlineMixin:
         flight.attempts += 1
         self.timeout = flight.connect_timeout()
         super().connect()  # type: ignore[misc]
+
+    def _new_conn(self: Any) -> socket.socket:
+        """A socket to the first address that answers; urllib3's own gives each of a name's addresses the whole time."""
+        try:
+            found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        flight, failure = current.get(), OSError("no address")
+        for family, kind, protocol, _, address in found:
+            sock = socket.socket(family, kind, protocol)
+            try:
+                for option in self.socket_options or ():
+                    sock.setsockopt(*option)
+                sock.settimeout(flight.connect_timeout())
+                sock.connect(address)
+            except OSError as error:
+                sock.close()
+                failure = error
+            else:
+                return sock
+        raise NewConnectionError(self, type(failure).__name__) from failure
 
     def send(self: Any, data: Any) -> None:
         """Send bytes by the deadline. From the first call on they may have left."""

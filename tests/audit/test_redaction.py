@@ -55,13 +55,13 @@ def test_a_secret_is_masked_as_a_whole(text, secret):
 
 @pytest.mark.parametrize("name", ["RUDDERSTACK_USER", "RUDDERSTACK_PASS", "SECRET_KEY", "RUDDERSTACK_WRITE_KEYS"])
 def test_what_settings_know_is_masked_in_any_place(settings, name):
-    setattr(settings, name, {"src-1": "s3same"} if name == "RUDDERSTACK_WRITE_KEYS" else "s3same")
-    assert mask("aas3samebb s3same") == f"aa{MASK}bb {MASK}"
+    setattr(settings, name, {"src-1": "s3same-secret"} if name == "RUDDERSTACK_WRITE_KEYS" else "s3same-secret")
+    assert mask("aas3same-secretbb s3same-secret") == f"aa{MASK}bb {MASK}"
 
 
 def test_of_two_secrets_the_longer_one_is_masked_first(settings):
-    settings.RUDDERSTACK_WRITE_KEYS = {"src-1": "s3same", "rep-1": "s3same-open"}
-    assert "open" not in mask("key s3same-open")
+    settings.RUDDERSTACK_WRITE_KEYS = {"src-1": "s3same-secret", "rep-1": "s3same-secret-open"}
+    assert "open" not in mask("key s3same-secret-open")
 
 
 def test_what_rudderstack_says_usually_stays_readable():

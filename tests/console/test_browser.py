@@ -11,7 +11,7 @@ from gateway.audit import log
 from gateway.audit.models import Action
 from tests.audit.rows import new_call, new_outcome, written
 from tests.console.pages import ACTIONS, CALLS, CLIENTS, KEYS
-from tests.services import missing
+from tests.processes import missing
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]

@@ -11,7 +11,7 @@ from django.db import connection
 
 from rudderproxy.checks import check_settings, check_sqlite
 from rudderproxy.environment import INSECURE_KEY
-from tests.services import free_port
+from tests.processes import free_port
 
 
 def ids(found):

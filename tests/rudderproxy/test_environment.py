@@ -114,3 +114,14 @@ def test_the_example_is_taken_as_it_is(tmp_path):
     env |= {"GATEWAY_ENV_FILE": str(environment.BASE_DIR / ".env.example"), "GATEWAY_VAR": str(tmp_path)}
     done = subprocess.run([sys.executable, "manage.py", "check"], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_dollar_in_a_secret_is_a_dollar(monkeypatch):
+    monkeypatch.setenv("RUDDERSTACK_USER", "someone")
+    monkeypatch.setenv("RUDDERSTACK_PASS", "$HOME-and-$PATH")
+    assert environment.read().rudderstack_pass == "$HOME-and-$PATH"
+
+
+def test_a_short_deadline_needs_no_other_setting(monkeypatch):
+    monkeypatch.setenv("GATEWAY_DEADLINE_SECONDS", "2")
+    assert (environment.read().gateway_connect_seconds, environment.read().gateway_read_seconds) == (2, 2)

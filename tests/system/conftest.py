@@ -1,5 +1,7 @@
 """The gateway in processes of its own, on both databases."""
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,15 +9,17 @@ from typing import Any
 import pytest
 
 from tests.conftest import RunningSandbox
-from tests.services import Gateway, PostgreSQL
+from tests.processes import Gateway, PostgreSQL
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
-    """A PostgreSQL cluster for the session."""
-    cluster = PostgreSQL(tmp_path_factory.mktemp("postgresql"))
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL cluster for the session; in a folder that its own user can reach, which pytest's are not."""
+    folder = Path(tempfile.mkdtemp(prefix="gateway-postgresql-"))
+    cluster = PostgreSQL(folder)
     yield cluster
     cluster.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -5,14 +5,15 @@ import gzip
 import json
 import socket
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from gateway.operations import OPERATIONS
 from tests.conftest import GOOD
+from tests.processes import wait_for
 from tests.recorded import recorded
-from tests.services import wait_for
 
 EVENTS = [
     {"type": "identify", "userId": "u-1", "messageId": "m-1", "traits": {"email": "jane@example.com", "plan": "pro"}},
@@ -105,6 +106,34 @@ def _raw(gateway, headers, body, half_close=False):
         while part := connection.recv(65536):
             answer += part
         return answer
+
+
+def test_what_the_web_server_cannot_pass_on_is_not_taken_for_nothing(gateway, sandbox):
+    body = json.dumps(GOOD["replay"]).encode()
+    length = b"Content-Length: %d\r\n" % len(body)
+    answer = _raw(gateway, length + "Idempotency-Key: clé-1\r\n".encode(), body)
+    assert b"bad_idempotency_key" in answer
+    assert sandbox.count()["calls"] == 0
+    # HTTP/2 could end a body without saying its length: it is not spoken.
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+        assert not connection.recv(9).startswith(b"\0\0")
+
+
+def test_a_slow_upload_does_not_use_up_the_calls_own_time(gateway_with, sandbox):
+    gateway = gateway_with(None, GATEWAY_DEADLINE_SECONDS="1")
+    body = json.dumps(GOOD["replay"]).encode()
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+        head = (
+            b"POST /v1/internal/v1/replay HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n"
+        )
+        connection.sendall(head % (gateway.key.encode(), len(body)) + body[:5])
+        time.sleep(6.5)
+        sandbox.trouble("delay", seconds=0.7, times=1)
+        connection.sendall(body[5:])
+        time.sleep(0.4)
+        assert gateway.get("/v1/calls").json()["results"][0]["result"] == "in_flight"
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def test_a_body_shorter_than_announced_is_refused_and_recorded(gateway, sandbox):

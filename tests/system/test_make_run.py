@@ -10,7 +10,7 @@ import sys
 import pytest
 import requests
 
-from tests.services import ROOT, free_port, wait_for
+from tests.processes import ROOT, free_port, wait_for
 
 
 class Run:

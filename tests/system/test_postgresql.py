@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from tests.services import ROOT
+from tests.processes import ROOT
 
 ROOMS = ["tests/audit", "tests/access", "tests/forwarding", "tests/api", "tests/console"]
 

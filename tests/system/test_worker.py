@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.conftest import GOOD
-from tests.services import free_port, missing, wait_for
+from tests.processes import free_port, missing, wait_for
 
 
 @pytest.fixture

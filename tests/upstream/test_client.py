@@ -1,5 +1,6 @@
 """Sending one request: either a whole reply, or an error that says whether it may have arrived. Against real sockets."""
 
+import datetime
 import socket
 import ssl
 import threading
@@ -8,6 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.upstream import client, session
 from gateway.upstream.client import SendError
@@ -205,6 +209,25 @@ def test_nobody_listening_is_tried_three_times_and_nothing_was_sent(serve):
     assert (error.reason, error.attempts, error.outcome_unknown, error.retryable) == ("connect_failed", 3, False, True)
 
 
+def test_a_name_of_many_silent_addresses_is_left_at_the_deadline(serve, settings, monkeypatch):
+    listeners = [socket.create_server(("127.0.0.1", 0), backlog=0) for _ in range(6)]
+    fillers = []
+    for listener in listeners:  # a full backlog: the kernel drops what comes next without a word
+        for _ in range(3):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+            fillers.append(filler)
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", listener.getsockname()) for listener in listeners]
+    monkeypatch.setattr(session.socket, "getaddrinfo", lambda *_, **__: found)
+    settings.RUDDERSTACK_BASE_URL = "http://many.invalid:1"
+    error = failure()
+    assert (error.reason, error.outcome_unknown) == ("connect_failed", False)
+    assert 900 <= error.duration_ms < 1500
+    for sock in (*listeners, *fillers):
+        sock.close()
+
+
 def test_a_name_that_is_none_was_not_sent(serve, settings):
     settings.RUDDERSTACK_BASE_URL = "http://no-such-host.invalid:1"
     assert (failure().reason, failure().outcome_unknown) == ("connect_failed", False)
@@ -333,12 +356,6 @@ def test_calls_are_not_one_after_the_other(serve, settings):
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
     """A self-signed certificate for localhost, and its key."""
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)

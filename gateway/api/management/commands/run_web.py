@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management.base import BaseCommand, CommandError
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 
 
 class Command(BaseCommand):
@@ -41,6 +41,8 @@ class Command(BaseCommand):
             workers=settings.GATEWAY_WEB_PROCESSES,
             blocking_threads=settings.GATEWAY_WEB_THREADS,
             backpressure=1024,
+            # HTTP/2 may end a body without saying its length, which WSGI cannot tell from none.
+            http=HTTPModes.http1,
             websockets=False,
             log_access=False,
         ).serve()

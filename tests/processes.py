@@ -57,9 +57,6 @@ class PostgreSQL:
         self._user = self._unprivileged()
         if self._user:
             shutil.chown(folder, self._user)
-            for parent in folder.parents:
-                if parent.owner() == "root" and parent.is_relative_to("/tmp") and parent != Path("/tmp"):
-                    parent.chmod(parent.stat().st_mode | 0o055)
         self._run("initdb", "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "--no-sync")
         self._databases = 0
         self.start()
