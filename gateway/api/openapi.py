@@ -43,8 +43,8 @@ _PROBLEMS: Final = {
     422: "This Idempotency-Key was used with another body.",
     429: "Upstream's rate limit; Retry-After where upstream sent it.",
     500: "RudderStack could not store the events, or the gateway failed.",
-    502: "RudderStack could not be reached, or answered with a redirect. Nothing was stored.",
-    503: "The audit log cannot be written, or RudderStack is known not to answer. Nothing was sent.",
+    502: "RudderStack could not be reached and nothing was sent, or it answered with a redirect, which is not followed.",
+    503: "The audit log cannot be written, or RudderStack is known not to answer, and nothing was sent; or upstream's own 503.",
     504: "No whole answer came: the outcome is unknown.",
 }
 _AUDIT_ID: Final = OpenApiParameter("X-Audit-Id", OpenApiTypes.UUID, OpenApiParameter.HEADER, response=True, description="The call's id in the log.")

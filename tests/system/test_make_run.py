@@ -91,6 +91,18 @@ def test_it_starts_prints_a_call_that_works_and_keeps_the_data(run, tmp_path):
     second.stop()
 
 
+def test_with_another_database_the_key_that_it_prints_works_too(run, tmp_path):
+    first = run().start().ready()
+    key = re.search(r"API key (\S+)", first.text)[1]
+    first.stop()
+    second = run(DATABASE_URL=f"sqlite:///{tmp_path}/other.sqlite3", http_proxy="http://127.0.0.1:9").start().ready()
+    other = re.search(r"API key (\S+)", second.text)[1]
+    calls = f"http://127.0.0.1:{second.ports['GATEWAY_PORT']}/v1/calls"
+    asked = [requests.get(calls, headers={"Authorization": f"Bearer {k}"}, proxies={"http": ""}, timeout=10).status_code for k in (key, other)]
+    assert asked == [401, 200]
+    second.stop()
+
+
 @pytest.mark.parametrize("name", ["GATEWAY_PORT", "GATEWAY_SANDBOX_PORT"])
 def test_a_port_in_use_is_told_in_one_line(run, name):
     with socket.create_server(("127.0.0.1", 0)) as taken:
