@@ -19,7 +19,7 @@ def check_settings(app_configs: Any, **_: Any) -> Sequence[CheckMessage]:
     if not settings.RUDDERSTACK_BASE_URL:
         hint = "Set it to the address of RudderStack's gateway, such as http://rudderstack:8080."
         found.append(Warning("RUDDERSTACK_BASE_URL is not set: there is nowhere to forward to.", hint=hint, id="gateway.W001"))
-    if settings.DEBUG and not _LOCAL.issuperset(settings.ALLOWED_HOSTS):
+    if settings.DEBUG and not _LOCAL.issuperset([*settings.ALLOWED_HOSTS, settings.GATEWAY_HOST]):
         found.append(Error("DJANGO_DEBUG is on for a host that others can reach.", hint="Turn it off: its pages show settings.", id="gateway.E002"))
     if settings.SECRET_KEY == INSECURE_KEY:
         hint = "Set it to 50 random characters; `make run` makes one by itself."

@@ -119,6 +119,13 @@ class _Reader:
         """A comma-separated list."""
         return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
 
+    def file(self, name: str) -> str:
+        """The path of a file that is there; "" for none."""
+        path = self.text(name)
+        if path and not Path(path).is_file():
+            raise SettingError(f"{name} names no file")
+        return path
+
     def url(self, name: str) -> str:
         """An http or https address without credentials, query or fragment; no slash at the end."""
         value = self.text(name).rstrip("/")
@@ -207,7 +214,7 @@ def read() -> Environment:
         gateway_connect_seconds=reader.seconds("GATEWAY_CONNECT_SECONDS", min(3, deadline), deadline),
         gateway_read_seconds=reader.seconds("GATEWAY_READ_SECONDS", min(12, deadline), deadline),
         gateway_deadline_seconds=deadline,
-        gateway_ca_bundle=reader.text("GATEWAY_CA_BUNDLE"),
+        gateway_ca_bundle=reader.file("GATEWAY_CA_BUNDLE"),
         gateway_breaker_failures=reader.integer("GATEWAY_BREAKER_FAILURES", 10, 1, 10_000),
         gateway_breaker_seconds=reader.seconds("GATEWAY_BREAKER_SECONDS", 5, 3600),
         gateway_web_processes=reader.integer("GATEWAY_WEB_PROCESSES", 1, 1, 64),

@@ -102,6 +102,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "fact_check",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("console/favicon.svg")}],
     "STYLES": [lambda request: static("console/console.css")],
+    "SITE_URL": "/admin/",
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     # The palette's history would write searches to the browser's storage, and its search would query every model.
@@ -138,8 +139,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.1",
     "DESCRIPTION": "The five internal operations of RudderStack's gateway, with access rules, explained refusals and an audit log.",
-    "CONTACT": {"name": "The gateway's operators", "url": "https://github.com/rudderlabs/rudder-server"},
-    "SERVERS": [{"url": "http://localhost:8080", "description": "As `make run` starts it"}],
+    "CONTACT": {"name": "The operators of this gateway"},
+    "SERVERS": [{"url": "/", "description": "This gateway"}],
     "TAGS": [
         {"name": "operations", "description": "Forwarded to RudderStack, and recorded."},
         {"name": "calls", "description": "The audit log."},
@@ -173,7 +174,12 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": ENVIRONMENT.gateway_log_level},
     # Tracebacks of failed requests are logged by `gateway.api.problems`, without the values that Django's own would show.
-    "loggers": {"django.request": {"level": "CRITICAL"}, "django.server": {"level": "WARNING"}},
+    "loggers": {
+        "django.request": {"level": "CRITICAL"},
+        "django.server": {"level": "WARNING"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "urllib3": {"level": "ERROR"},
+    },
 }
 
 # What the rooms read.

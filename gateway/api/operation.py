@@ -18,6 +18,7 @@ from gateway.forwarding.submission import Submission
 from gateway.operations import Operation
 from gateway.submission import submit
 
+_DRY_RUN = "dry_run"
 _HEADERS = frozenset(KEPT_HEADERS) | frozenset(PASSED_ON)
 
 
@@ -41,6 +42,7 @@ class OperationView(APIView):
             request_id=request.request_id,  # type: ignore[attr-defined]
             headers={name: value for name in _HEADERS if (value := request.headers.get(name)) is not None},
             idempotency_key=request.headers.get("Idempotency-Key"),
+            query=_query(request),
             dry_run=_dry_run(request),
         )
 
@@ -81,5 +83,17 @@ def present(answer: Answer) -> HttpResponse:
 
 
 def _dry_run(request: HttpRequest) -> bool | None:
-    """`?dry_run=true`; None for what is neither true nor false."""
-    return {"": False, "false": False, "0": False, "true": True, "1": True}.get(request.GET.get("dry_run", "").lower())
+    """`?dry_run=true`; None for what is neither true nor false, or only looks like it: who meant to try must not send."""
+    if any(name != _DRY_RUN and _spelling(name) == _spelling(_DRY_RUN) for name in request.GET):
+        return None
+    return {"": False, "false": False, "0": False, "true": True, "1": True}.get(request.GET.get(_DRY_RUN, "").lower())
+
+
+def _spelling(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def _query(request: HttpRequest) -> str:
+    """The query string as it came, without what is meant for the gateway."""
+    parts = str(request.META.get("QUERY_STRING", "")).split("&")
+    return "&".join(part for part in parts if part and part.partition("=")[0] != _DRY_RUN)

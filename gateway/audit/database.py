@@ -43,7 +43,8 @@ def configure(database: dict[str, Any], threads: int) -> dict[str, Any]:
         return {**database, "OPTIONS": options, "CONN_MAX_AGE": None}
     pool = {"min_size": 2, "max_size": min(threads, 32), "timeout": POSTGRESQL_WAIT, "reconnect_timeout": 2.0, "connection_class": DeadlineConnection}
     options = {**database.get("OPTIONS", {}), "pool": pool, "connect_timeout": 2}
-    return {**database, "OPTIONS": options}
+    # Checked when taken, or after a restart each dead one would cost a caller a 503.
+    return {**database, "OPTIONS": options, "CONN_HEALTH_CHECKS": True}
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """API clients and keys in the admin: a key is made, shown once, and revoked. Rights are never edited: a new key has new ones."""
 
+import uuid
 from contextlib import nullcontext
 from typing import Any
 
@@ -24,6 +25,7 @@ from gateway.audit.models import Channel, Verb
 class NewKeyForm(forms.Form):
     """Whose key, and what it may do."""
 
+    once = forms.CharField(max_length=36, required=False, widget=forms.HiddenInput)  # a page that is loaded again makes no second key
     client = forms.CharField(max_length=100, widget=UnfoldAdminTextInputWidget, help_text="A client's name; a new name makes a new client.")
     operations = forms.CharField(
         max_length=200, initial=ALL, widget=UnfoldAdminTextInputWidget, help_text=ApiKey._meta.get_field("operations").help_text
@@ -67,15 +69,20 @@ class ApiKeyAdmin(ModelAdmin):
         """Make a key and show it on the page that answers: it is kept nowhere, not even for a redirect."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = NewKeyForm(request.POST or None)
+        form = NewKeyForm(request.POST or None, initial={"once": str(uuid.uuid4())})
         made = None
         if request.method == "POST" and form.is_valid():
             given = dict(form.cleaned_data)
-            name = given.pop("client")
+            name, once = given.pop("client"), given.pop("once")
+            shown = request.session.get("keys_shown", [])
             try:
+                if once and once in shown:
+                    raise ValidationError("This form has made its key already, and the key was shown then. Open a new form for another.")
+                request.session["keys_shown"] = [*shown[-20:], once]
                 made = keys.create(name, **given, actor=request.user.get_username(), channel=Channel.ADMIN)
             except ValidationError as error:
-                for field, texts in getattr(error, "message_dict", {None: error.messages}).items():
+                faults = error.message_dict if hasattr(error, "error_dict") else {None: error.messages}
+                for field, texts in faults.items():
                     form.add_error(field if field in form.fields else None, texts)
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "New API key", "form": form, "made": made}
         return render(request, "console/new_key.html", context)

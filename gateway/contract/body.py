@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Callable
-from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
@@ -42,6 +41,10 @@ class Body:
         self._read = read
         self._encoding = encoding.strip()
         self._cap = cap
+        # Not functools.cached_property: up to Python 3.11 it holds one lock for all bodies, and a stalled upload would hold it.
+        self._received: bytes | None = None
+        self._digest: str | None = None
+        self._text: bytes | None = None
         self._verdicts: dict[tuple[str, int | None], Verdict] = {}
 
     @classmethod
@@ -52,23 +55,29 @@ class Body:
     @property
     def was_read(self) -> bool:
         """Whether anybody has asked for the bytes yet."""
-        return "received" in self.__dict__
+        return self._received is not None
 
-    @cached_property
+    @property
     def received(self) -> bytes:
         """The bytes as they came and as they are sent on. Raises what the door's reader raises."""
-        return self._read()
+        if self._received is None:
+            self._received = self._read()
+        return self._received
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """SHA-256 of the received bytes, in hexadecimal."""
-        return sha256(self.received).hexdigest()
+        if self._digest is None:
+            self._digest = sha256(self.received).hexdigest()
+        return self._digest
 
-    @cached_property
+    @property
     def text(self) -> bytes:
         """The bytes that RudderStack will parse. Raises BodyTooLargeError, BrokenGzipError."""
-        self._bound(len(self.received))
-        return self._unpack() if self._encoding == GZIP else self.received
+        if self._text is None:
+            self._bound(len(self.received))
+            self._text = self._unpack() if self._encoding == GZIP else self.received
+        return self._text
 
     def quick(self, operation: Operation) -> Reading | None:
         """The quick check: a reading means that RudderStack accepts; None means that the exact check must tell. Raises BodyTooLargeError."""
@@ -93,9 +102,19 @@ class Body:
         except BrokenGzipError:
             return _single("broken_gzip", "The body is named gzip but cannot be unpacked.", "Send one whole gzip stream, or drop Content-Encoding.")
         try:
-            return judged(text, max_depth, lambda text: _check(operation, text))
+            return judged(text, max_depth, lambda text: self._check(operation, text))
         except TooDeepError:
             return Verdict(Reading(0), own=(Fault("", "too_deep", f"Nesting of more than {max_depth:,} levels.", "Send flatter data."),))
+
+    def _check(self, operation: Operation, text: bytes) -> Verdict:
+        try:
+            value = decode(text)
+        except NotJsonError as error:
+            cure = "Send JSON as RFC 8259 has it."
+            if self._encoding not in ("", GZIP, "identity") or text.startswith(b"\x1f\x8b"):
+                cure = "Of all content encodings RudderStack undoes only gzip, named exactly so: Content-Encoding: gzip."
+            return _single("invalid_json", f"This is not JSON: {error.what}{_place(text, error.position)}.", cure)
+        return check_messages(value, text) if operation.shape is Shape.MESSAGES else check_events(operation, value, text)
 
     def _bound(self, size: int) -> None:
         if self._cap is not None and size > self._cap:
@@ -118,14 +137,6 @@ class Body:
                 if not piece:
                     raise BrokenGzipError
         return b"".join(parts)
-
-
-def _check(operation: Operation, text: bytes) -> Verdict:
-    try:
-        value = decode(text)
-    except NotJsonError as error:
-        return _single("invalid_json", f"This is not JSON: {error.what}{_place(text, error.position)}.", "Send JSON as RFC 8259 has it.")
-    return check_messages(value, text) if operation.shape is Shape.MESSAGES else check_events(operation, value, text)
 
 
 def _single(reason: str, detail: str, cure: str) -> Verdict:

@@ -47,7 +47,7 @@ def admit(submission: Submission) -> Admission:
         if operation.credential is Credential.NONE:
             source = _authorise_sources(submission, reading, faults)
     except Refusal as refusal:
-        refusal.source = source
+        refusal.source = refusal.source or source
         raise
     return Admission(
         source=source,
@@ -87,7 +87,7 @@ def _check(submission: Submission) -> tuple[Reading, tuple[Fault, ...]]:
     except BodyTooLargeError as error:
         raise _too_large(operation, error.limit) from None
     if verdict.own:
-        raise Refusal(400, verdict.own[0].reason, "The body can be read in more than one way, or is nested too deeply.", verdict.own)
+        raise Refusal(400, verdict.own[0].reason, f"The gateway does not send this: {verdict.own[0].detail}", verdict.own)
     if verdict.reason is None:
         return verdict.reading, ()
     limited = operation.credential is Credential.NONE and not submission.principal.may_send_to_all
@@ -115,7 +115,9 @@ def _authorise_sources(submission: Submission, reading: Reading, faults: tuple[F
             place = Fault(
                 f"/{index}/properties/sourceID", "source_not_allowed", "This key may not send to this source.", "Send to a source of yours."
             )
-            raise Refusal(403, "source_not_allowed", "This key may not send to a source that a message names.", (place, *faults))
+            refusal = Refusal(403, "source_not_allowed", "This key may not send to a source that a message names.", (place, *faults))
+            refusal.source, refusal.events = ",".join(sorted(reading.sources)), reading.events
+            raise refusal
     return ",".join(sorted(reading.sources))
 
 

@@ -37,7 +37,7 @@ def forward(submission: Submission) -> Answer:
 def _forward(call: Call, submission: Submission) -> Answer:
     try:
         if submission.dry_run is None:
-            raise Refusal(400, "bad_parameter", "dry_run must be true or false. Nothing was sent.")
+            raise Refusal(400, "bad_parameter", "dry_run must be true or false, and be spelled so. Nothing was sent.")
         idempotency.check_key(submission.idempotency_key)
         admission = admit(submission)
         _complete(call, submission, admission)
@@ -141,7 +141,8 @@ def _dry_run(call: Call, submission: Submission, admission: Admission) -> Answer
 
 def _send(call: Call, submission: Submission, admission: Admission) -> Answer:
     try:
-        reply = client.post(submission.operation.upstream_path, admission.headers, submission.body.received)
+        path = submission.operation.upstream_path + (f"?{submission.query}" if submission.query else "")
+        reply = client.post(path, admission.headers, submission.body.received)
         outcome, answer = of_reply(call, submission, reply)
     except client.SendError as error:
         outcome, answer = of_no_answer(call, error)

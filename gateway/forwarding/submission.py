@@ -14,6 +14,7 @@ from gateway.operations import Operation
 class Submission:
     """One request to forward. `headers` holds the caller's under their usual names; `address` is the original caller's.
 
+    `query` is the query string to send on, percent-encoded; RudderStack looks at none.
     `dry_run` is None where the caller's wish cannot be told: then nothing is sent either.
     """
 
@@ -25,6 +26,7 @@ class Submission:
     request_id: str
     headers: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str | None = None
+    query: str = ""
     dry_run: bool | None = False
     started: float = field(default_factory=monotonic)
 

@@ -10,7 +10,7 @@ import pytest
 from gateway.audit.models import Call, Outcome
 from gateway.forwarding import forward
 from gateway.operations import OPERATIONS
-from tests.conftest import EVENT, GOOD, MESSAGE
+from tests.conftest import EVENT, GOOD, MESSAGE, Rest
 
 ALL_ROUTES = list(GOOD)
 
@@ -401,3 +401,29 @@ def test_a_secret_sent_as_an_id_is_masked_in_the_row(rest, sandbox, settings):
         assert rest.send("retl", GOOD["retl"], {"Idempotency-Key": secret}).json()["reason"] == "bad_idempotency_key"
         assert not [row for row in Call.objects.values() if secret in str(row)]
         assert not [row for row in Outcome.objects.values() if secret in str(row)]
+
+
+@pytest.mark.parametrize(
+    ("query", "sent"), [("?a=1&b=%20x&writeKey=k", "?a=1&b=%20x&writeKey=k"), ("?dry_run=false&a=1", "?a=1"), ("?", ""), ("?a", "?a")]
+)
+def test_the_query_goes_out_without_what_is_meant_for_the_gateway(rest, sandbox, query, sent):
+    assert rest.send("replay", GOOD["replay"], query=query).json() == {"result": "ok"}
+    assert sandbox.received()[0]["path"] == f"/internal/v1/replay{sent}"
+
+
+@pytest.mark.parametrize("query", ["?dryrun=true", "?dry-run=true", "?DRY_RUN=true", "?dryRun=1"])
+def test_a_dry_run_that_is_spelled_wrongly_sends_nothing(rest, sandbox, query):
+    answer = rest.send("replay", GOOD["replay"], query=query)
+    assert (answer.status_code, answer.json()["reason"], sandbox.count()["calls"]) == (400, "bad_parameter", 0)
+
+
+@pytest.mark.parametrize(("body", "headers"), [(gzip.compress(b"{}"), {}), (b"x", {"Content-Encoding": "deflate"})])
+def test_an_encoding_that_upstream_does_not_undo_is_named(rest, sandbox, body, headers):
+    assert "Content-Encoding: gzip" in rest.send("replay", body, headers).json()["errors"][0]["cure"]
+
+
+def test_a_batch_refused_for_its_sources_records_them(make_key, sandbox):
+    message = {**MESSAGE, "properties": {**MESSAGE["properties"], "sourceID": "src-2"}}
+    answer = Rest(make_key(sources="src-1")).send("batch", [MESSAGE, message])
+    call = Call.objects.get(id=answer["X-Audit-Id"])
+    assert (answer.status_code, call.source, call.events, outcome_of(answer).result) == (403, "src-1,src-2", 2, "refused")

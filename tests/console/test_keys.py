@@ -255,3 +255,14 @@ def test_without_the_log_no_key_is_made_or_revoked_and_no_client_disabled(admin_
     keys.forget()
     assert keys.verify(key)
     assert list(Client.objects.values_list("name", "disabled")) == [("ann", False)]
+
+
+def test_a_page_that_is_loaded_again_makes_no_second_key(admin_client):
+    form = admin_client.get("/admin/access/apikey/add/").content.decode()
+    once = re.search(r'name="once" value="([0-9a-f-]{36})"', form)[1]
+    given = {"client": "ann", "operations": "all", "sources": "all", "scopes": "", "once": once}
+    first, again = (admin_client.post("/admin/access/apikey/add/", given).content.decode() for _ in range(2))
+    assert "made-key" in first
+    assert "made-key" not in again
+    assert "already" in again
+    assert ApiKey.objects.count() == 1

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import threading
 import tracemalloc
 import zlib
 
@@ -213,3 +214,27 @@ def test_a_good_body_is_accepted_by_both_checks(operation):
     body = Body.of(json.dumps(GOOD[operation.route]).encode())
     assert body.quick(operation).events == 1
     assert body.exact(operation).accepted
+
+
+def test_a_body_that_is_still_arriving_keeps_no_other_waiting():
+    arriving, goes_on = threading.Event(), threading.Event()
+
+    def stalled():
+        arriving.set()
+        assert goes_on.wait(10)
+        return b"{}"
+
+    slow = Body(stalled)
+    reader = threading.Thread(target=lambda: slow.digest)
+    reader.start()
+    assert arriving.wait(10)
+    done = []
+    other = threading.Thread(target=lambda: done.append((Body(lambda: b"[]").text, Body(lambda: b"[]").digest)))
+    other.start()
+    other.join(5)
+    finished = list(done)
+    goes_on.set()
+    reader.join()
+    other.join()
+    assert [text for text, _ in finished] == [b"[]"]
+    assert slow.received == b"{}"

@@ -37,6 +37,7 @@ WRONG = [
     ("GATEWAY_CONNECT_SECONDS", "16"),
     ("GATEWAY_WEB_THREADS", "0"),
     ("GATEWAY_LOG_LEVEL", "LOUD"),
+    ("GATEWAY_CA_BUNDLE", "/does/not/exist"),
     ("GATEWAY_VAR", "/dev/null/x"),
     ("DJANGO_SECRET_KEY_FILE", "/does/not/exist"),
 ]

@@ -45,4 +45,6 @@ class Command(BaseCommand):
             http=HTTPModes.http1,
             websockets=False,
             log_access=False,
+            respawn_failed_workers=True,
+            workers_kill_timeout=int(settings.GATEWAY_DEADLINE_SECONDS) + 10,
         ).serve()
