@@ -11,7 +11,7 @@ from typing import Final
 from django.db import DatabaseError, IntegrityError, InterfaceError, models, transaction
 from django.utils import timezone
 
-from gateway.audit.database import using_log, writing_log
+from gateway.audit.database import is_doubtful, using_log, writing_log
 from gateway.audit.models import Action, AppendOnlyModel, Call, Channel, Outcome, Result
 from gateway.audit.texts import storable
 
@@ -23,9 +23,15 @@ _logger = logging.getLogger(__name__)
 
 
 class LogUnavailableError(Exception):
-    """The log takes no row, so nothing may be sent. `call_id`: of the call that was to be recorded, if there was one."""
+    """The log takes no row, so nothing may be sent. `call_id`: of the call that was to be recorded, if there was one.
 
-    call_id: uuid.UUID | None = None
+    `doubtful`: the row may be there all the same.
+    """
+
+    def __init__(self, what: str, *, doubtful: bool = False) -> None:
+        super().__init__(what)
+        self.doubtful = doubtful
+        self.call_id: uuid.UUID | None = None
 
 
 class TryTakenError(Exception):
@@ -40,7 +46,7 @@ def available() -> Iterator[None]:
     except (DatabaseError, InterfaceError) as error:
         # The driver's text can quote values of the row; its kind is enough to find the cause.
         _logger.error("the audit log cannot be used: %s, caused by %s", type(error).__name__, type(error.__cause__ or error).__name__)
-        raise LogUnavailableError(type(error).__name__) from None
+        raise LogUnavailableError(type(error).__name__, doubtful=is_doubtful(error)) from None
 
 
 @contextmanager
@@ -61,9 +67,8 @@ def intend(call: Call) -> None:
             raise TryTakenError from None
 
 
-def close(call: Call, outcome: Outcome) -> None:
-    """Commit what came of the call, after what was said of it before. Raises LogUnavailableError."""
-    outcome.call = call
+def close(outcome: Outcome) -> None:
+    """Commit what came of a call, after what was said of it before. Raises LogUnavailableError."""
     with available(), writing_log():
         for number in range(1, _MAX_OUTCOMES + 1):
             outcome.number = number

@@ -34,13 +34,12 @@ class Command(BaseCommand):
             except OSError as error:
                 raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --port or GATEWAY_PORT.") from None
         Granian(
-            "rudderproxy.wsgi:application",
+            "rudderproxy.asgi:application",
             address=host,
             port=port,
-            interface=Interfaces.WSGI,
+            interface=Interfaces.ASGINL,
             workers=settings.GATEWAY_WEB_PROCESSES,
-            blocking_threads=settings.GATEWAY_WEB_THREADS,
-            backpressure=1024,
+            backpressure=16_384,
             # HTTP/2 may end a body without saying its length, which WSGI cannot tell from none.
             http=HTTPModes.http1,
             websockets=False,
