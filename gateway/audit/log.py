@@ -11,7 +11,7 @@ from typing import Final
 from django.db import DatabaseError, IntegrityError, InterfaceError, models, transaction
 from django.utils import timezone
 
-from gateway.audit.database import is_doubtful, using_log, writing_log
+from gateway.audit.database import is_doubtful, using_log, write_through, writing_log
 from gateway.audit.models import Action, AppendOnlyModel, Call, Channel, Outcome, Result
 from gateway.audit.texts import storable
 
@@ -109,9 +109,11 @@ def last_outcome(call: Call) -> Outcome | None:
 def probe() -> None:
     """Whether the log takes a row: one is written and rolled back. Raises LogUnavailableError."""
     now = timezone.now()
-    with together():
-        _insert(Call(at=now, deadline_at=now, operation="replay", channel=Channel.CLI, actor="readiness", request_id="readiness"))
-        transaction.set_rollback(True)
+    with available(), writing_log():
+        with transaction.atomic():
+            _insert(Call(at=now, deadline_at=now, operation="replay", channel=Channel.CLI, actor="readiness", request_id="readiness"))
+            transaction.set_rollback(True)
+        write_through()
 
 
 def close_overdue(*, whole_log: bool = False) -> int:
