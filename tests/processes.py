@@ -173,6 +173,7 @@ class Gateway:
         process = self._start("web", "manage.py", "run_web", under=under)
         wait_for(lambda: self._answers() or process.poll() is not None)
         assert process.poll() is None, self.log
+        self.web = process
         return process
 
     def kill_web(self) -> None:
