@@ -6,14 +6,16 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import lru_cache
 from typing import Final
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, models, transaction
 from django.utils import timezone
 
-from gateway.audit.database import is_doubtful, using_log, write_through, writing_log
+from gateway.audit.database import insert, is_doubtful, using_log, write_through, writer, writing_log
 from gateway.audit.models import Action, AppendOnlyModel, Call, Channel, Outcome, Result
 from gateway.audit.texts import storable
+from gateway.audit.writer import Writer
 
 _MAX_OUTCOMES: Final = 8
 _SEARCH_SECONDS: Final = 300.0
@@ -52,15 +54,15 @@ def available() -> Iterator[None]:
 @contextmanager
 def together() -> Iterator[None]:
     """Round a change and the `act` that records it: both or none. Raises LogUnavailableError."""
-    with available(), writing_log(), transaction.atomic():
+    with available(), _writer().alone() as ends, writing_log(ends), transaction.atomic():
         yield
 
 
 def intend(call: Call) -> None:
     """Commit the intent. Raises TryTakenError, LogUnavailableError."""
-    with available(), writing_log():
+    with available():
         try:
-            _insert(call)
+            _write(call)
         except IntegrityError:
             if call.idempotency_try is None:
                 raise
@@ -69,11 +71,11 @@ def intend(call: Call) -> None:
 
 def close(outcome: Outcome) -> None:
     """Commit what came of a call, after what was said of it before. Raises LogUnavailableError."""
-    with available(), writing_log():
+    with available():
         for number in range(1, _MAX_OUTCOMES + 1):
             outcome.number = number
             try:
-                return _insert(outcome)
+                return _write(outcome)
             except IntegrityError:
                 if number == _MAX_OUTCOMES:
                     raise
@@ -82,15 +84,14 @@ def close(outcome: Outcome) -> None:
 def record(call: Call, outcome: Outcome) -> None:
     """Commit a call that is over before it began: refused, or a dry run. Both rows or none. Raises LogUnavailableError."""
     outcome.call = call
-    with together():
-        _insert(call)
-        _insert(outcome)
+    with available():
+        _write(call, outcome)
 
 
 def act(action: Action) -> None:
     """Commit something that somebody did; inside `together`, with what it did. Raises LogUnavailableError."""
-    with available(), writing_log():
-        _insert(action)
+    with available():
+        _write(action)
 
 
 def last_try(client: str, idempotency_key: str) -> Call | None:
@@ -109,9 +110,9 @@ def last_outcome(call: Call) -> Outcome | None:
 def probe() -> None:
     """Whether the log takes a row: one is written and rolled back. Raises LogUnavailableError."""
     now = timezone.now()
-    with available(), writing_log():
+    with available(), _writer().alone() as ends, writing_log(ends):
         with transaction.atomic():
-            _insert(Call(at=now, deadline_at=now, operation="replay", channel=Channel.CLI, actor="readiness", request_id="readiness"))
+            _write(Call(at=now, deadline_at=now, operation="replay", channel=Channel.CLI, actor="readiness", request_id="readiness"))
             transaction.set_rollback(True)
         write_through()
 
@@ -126,7 +127,7 @@ def close_overdue(*, whole_log: bool = False) -> int:
         ids = list(overdue.order_by("id").values_list("id", flat=True)[:10_000])
     for start in range(0, len(ids), 500):
         rows = [Outcome(call_id=id_, at=now, result=Result.UNKNOWN, reason="deadline_passed") for id_ in ids[start : start + 500]]
-        with available(), writing_log():
+        with available(), _writer().alone() as ends, writing_log(ends):
             Outcome.objects.bulk_create(rows, ignore_conflicts=True)
     return len(ids)
 
@@ -152,6 +153,12 @@ def clean(row: AppendOnlyModel) -> None:
             setattr(row, field.attname, storable(value, getattr(field, "max_length", None) or _LONGEST_TEXT))
 
 
-def _insert(row: AppendOnlyModel) -> None:
-    clean(row)
-    row.save()
+def _write(*rows: AppendOnlyModel) -> None:
+    for row in rows:
+        clean(row)
+    _writer().write(*rows)
+
+
+@lru_cache(maxsize=1)
+def _writer() -> Writer:
+    return Writer(insert, *writer())

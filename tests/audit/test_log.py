@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.audit import log, view
-from gateway.audit.database import writing_log
 from gateway.audit.models import Action, Call, Channel, Outcome, Verb
 from tests.audit.rows import new_call, new_outcome, written
 
@@ -182,7 +181,7 @@ def test_waiting_for_another_thread_and_for_another_process_is_one_wait(other_wr
     holds, enough = Event(), Event()
 
     def hold() -> None:
-        with writing_log():
+        with log._writer().alone():
             holds.set()
             enough.wait(seconds)
         connection.close()
