@@ -1,12 +1,13 @@
 """What the log needs of each database, in one place: how Django opens it, and what surrounds a write."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from time import monotonic
 from typing import Any, Final
 
 from django.db import DatabaseError, OperationalError, connection, transaction
-from django.db.models import AutoField, Model
+from django.db.models import AutoField, CharField, Field, IntegerField, Model, TextField
 
 from gateway.audit.postgresql.base import DeadlineConnection, NoAnswerError, visit
 
@@ -86,13 +87,22 @@ def insert(rows: Sequence[Model], ends: float) -> None:
 
 
 def _insert(model: type[Model], rows: list[Model]) -> None:
+    statement, places, fields = _statement(model, connection.vendor)
+    values = [prepare(getattr(row, name), connection) if prepare else getattr(row, name) for row in rows for name, prepare in fields]
+    with connection.cursor() as cursor:
+        cursor.execute(statement + ", ".join([places] * len(rows)), values)
+
+
+@lru_cache
+def _statement(model: type[Model], vendor: str) -> tuple[str, str, list[tuple[str, Callable[..., Any] | None]]]:
+    """INSERT up to its values, the places of one row, and the fields' names, each with what makes its values fit for the database."""
     fields = [field for field in model._meta.concrete_fields if not isinstance(field, AutoField)]
     quote = connection.ops.quote_name
     columns = ", ".join(quote(str(field.column)) for field in fields)
-    places = ", ".join([f"({', '.join(['%s'] * len(fields))})"] * len(rows))
-    values = [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows for field in fields]
-    with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES {places}", values)  # noqa: S608 - names are ours
+    fit = (CharField, TextField, IntegerField) if vendor == "sqlite" else Field
+    named = [(field.attname, None if isinstance(field, fit) else field.get_db_prep_save) for field in fields]
+    statement = f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES "  # noqa: S608 - the names are ours
+    return statement, f"({', '.join(['%s'] * len(fields))})", named
 
 
 def writer() -> tuple[int, float]:

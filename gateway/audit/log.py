@@ -147,10 +147,17 @@ def as_json(rows: Iterable[dict[str, str]]) -> str:
 
 def clean(row: AppendOnlyModel) -> None:
     """Make every text of a row storable, in place: what is compared before it is written must be what is written."""
-    for field in row._meta.concrete_fields:
-        value = getattr(row, field.attname)
-        if isinstance(value, str):
-            setattr(row, field.attname, storable(value, getattr(field, "max_length", None) or _LONGEST_TEXT))
+    for name, length in _texts(type(row)):
+        value = getattr(row, name)
+        if value:
+            setattr(row, name, storable(value, length))
+
+
+@lru_cache
+def _texts(model: type[AppendOnlyModel]) -> list[tuple[str, int]]:
+    """The fields that hold text, and how much each takes."""
+    fields = [field for field in model._meta.concrete_fields if isinstance(field, models.CharField | models.TextField)]
+    return [(field.attname, field.max_length or _LONGEST_TEXT) for field in fields]
 
 
 def _write(*rows: AppendOnlyModel) -> None:

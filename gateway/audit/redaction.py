@@ -3,11 +3,13 @@
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
 from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 
 from gateway.audit.texts import storable
 
@@ -93,13 +95,15 @@ def _masked(match: re.Match[str]) -> str:
 
 
 @lru_cache(maxsize=1)
-def _known_secrets_of(*secrets: str) -> tuple[str, ...]:
-    encoded = {base64.b64encode(secret.encode()).decode() for secret in secrets if ":" in secret}
-    return tuple(sorted({secret for secret in {*secrets, *encoded} if len(secret) >= _SHORTEST}, key=len, reverse=True))
-
-
-def _known_secrets() -> Iterable[str]:
+def _known_secrets() -> tuple[str, ...]:
     user, password, keys = settings.RUDDERSTACK_USER, settings.RUDDERSTACK_PASS, settings.RUDDERSTACK_WRITE_KEYS.values()
+    pairs = [f"{user}:{password}", *(f"{key}:" for key in keys)]
     # A short user name of a proxy is no secret, and could be part of a source's id; a write key as user name is one.
     users = [user] if len(user) >= _SECRET_USER else []
-    return _known_secrets_of(f"{user}:{password}", *(f"{key}:" for key in keys), *users, password, *keys, settings.SECRET_KEY)
+    secrets = {*pairs, *users, password, *keys, settings.SECRET_KEY, *(base64.b64encode(pair.encode()).decode() for pair in pairs)}
+    return tuple(sorted((secret for secret in secrets if len(secret) >= _SHORTEST), key=len, reverse=True))
+
+
+@receiver(setting_changed, dispatch_uid="gateway.audit.redaction")
+def _forget_secrets(**_: object) -> None:
+    _known_secrets.cache_clear()
