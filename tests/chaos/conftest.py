@@ -1,0 +1,53 @@
+"""The gateway in processes of its own, on both databases."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import RunningSandbox
+from tests.processes import Gateway, PostgreSQL
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL cluster for the session; in a folder that its own user can reach, which pytest's are not."""
+    folder = Path(tempfile.mkdtemp(prefix="gateway-postgresql-"))
+    cluster = PostgreSQL(folder)
+    yield cluster
+    cluster.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str | None:
+    """A database's address, of each kind; None is the default SQLite."""
+    return None if request.param == "sqlite" else request.getfixturevalue("postgresql").database()
+
+
+@pytest.fixture
+def gateway_with(tmp_path: Path, sandbox: RunningSandbox) -> Iterator[Callable[..., Gateway]]:
+    """Makes a gateway with settings: `gateway_with(database, NAME="value")`; its web process runs."""
+    made: list[Gateway] = []
+
+    def make(database: str | None = None, *, start: bool = True, **settings: Any) -> Gateway:
+        folder = tmp_path / f"gateway-{len(made)}"
+        folder.mkdir()
+        gateway = Gateway(folder, settings.pop("upstream", sandbox.url), database, **settings)
+        made.append(gateway)
+        if start:
+            gateway.start_web()
+        return gateway
+
+    yield make
+    for gateway in made:
+        gateway.stop()
+
+
+@pytest.fixture
+def gateway(gateway_with: Callable[..., Gateway], database: str | None) -> Gateway:
+    """A gateway that runs, on each database."""
+    return gateway_with(database)
