@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from csp.decorators import csp_replace
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.utils.decorators import method_decorator
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer, extend_schema, extend_schema_view
 from drf_spectacular.views import SpectacularSwaggerSplitView
+from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from gateway.api.calls import CallsQuery, CallsView, CallView
@@ -161,9 +162,15 @@ def document() -> str:
     return json.dumps(_generate(), indent=2, ensure_ascii=False, sort_keys=False) + "\n"
 
 
-def openapi(request: HttpRequest) -> HttpResponse:
+class OpenApiView(APIView):
     """/openapi.json."""
-    return HttpResponse(document(), content_type="application/json")
+
+    http_method_names = ("get", "head")
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> HttpResponse:
+        """The document."""
+        return HttpResponse(document(), content_type="application/json")
 
 
 _PAGE: Final[dict[str, Any]] = {
@@ -180,4 +187,5 @@ _PAGE: Final[dict[str, Any]] = {
 class DocsView(SpectacularSwaggerSplitView):
     """/docs, from local files."""
 
+    http_method_names = ("get", "head")
     url = "/openapi.json"
