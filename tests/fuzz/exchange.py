@@ -42,6 +42,7 @@ def exchange(port: int, sent: bytes) -> list[Answer]:
         connection.settimeout(SOON)
         try:
             _read(connection, parts)
+            assert parts, "closed without an answer"
         except TimeoutError:
             connection.settimeout(PATIENCE)
             connection.shutdown(socket.SHUT_WR)

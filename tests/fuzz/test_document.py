@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import schemathesis
-from hypothesis import core, given
+from hypothesis import core, given, note
 from hypothesis.vendor.pretty import RepresentationPrinter
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
+from gateway.contract.faults import ANSWERS
 from tests.fuzz.effort import EFFORTS
 
 # Schemathesis puts one in its place that prints nothing, and so takes the examples out of every other test's failure.
@@ -41,10 +42,13 @@ def test_every_answer_is_a_documented_one(live, document, route, effort):
     def check(case):
         for key in (live.key, UNKNOWN, None):
             headers = {"Authorization": f"Bearer {key}"} if key else {}
+            note(case.as_curl_command(headers))
             answer = case.call(base_url=live.url, session=live.http, headers=headers)
             case.validate_response(answer, checks=CHECKS, headers=headers)
             assert answer.status_code < 500, answer.text
             assert answer.headers["x-request-id"]
+            if case.meta.generation.mode is GenerationMode.POSITIVE and answer.status_code == 400:
+                assert answer.json()["reason"] not in ANSWERS, answer.text
             if "operations" in operation.tags:
                 assert ("x-audit-id" in answer.headers) == (key == live.key), (answer.status_code, answer.text)
 
