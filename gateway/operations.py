@@ -21,6 +21,10 @@ class Credential(Enum):
     NONE = "none: the source stands in every message"
 
 
+PREFIX: Final = "/v1/internal/"
+"""What the REST paths of all operations begin with, and of nothing else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One internal endpoint. `size_limit` is in bytes, unpacked; None where RudderStack has none."""
@@ -43,7 +47,7 @@ class Operation:
     @property
     def path(self) -> str:
         """The REST path of this gateway."""
-        return f"v1/internal/v1/{self.route}"
+        return f"{PREFIX[1:]}v1/{self.route}"
 
     @property
     def upstream_path(self) -> str:

@@ -43,6 +43,7 @@ class Environment:
     gateway_trusted_proxies: list[Network]
     gateway_validation: str
     gateway_max_body_bytes: int
+    gateway_buffer_bytes: int
     gateway_connect_seconds: float
     gateway_read_seconds: float
     gateway_deadline_seconds: float
@@ -211,6 +212,7 @@ def read() -> Environment:
         gateway_trusted_proxies=reader.networks("GATEWAY_TRUSTED_PROXIES"),
         gateway_validation=reader.choice("GATEWAY_VALIDATION", "strict", ("strict", "observe")),
         gateway_max_body_bytes=reader.integer("GATEWAY_MAX_BODY_BYTES", 16 * 1024 * 1024, 1024, 1024 * 1024 * 1024),
+        gateway_buffer_bytes=reader.integer("GATEWAY_BUFFER_BYTES", 256 * 1024 * 1024, 1024 * 1024, 64 * 1024**3),
         gateway_connect_seconds=reader.seconds("GATEWAY_CONNECT_SECONDS", min(3, deadline), deadline),
         gateway_read_seconds=reader.seconds("GATEWAY_READ_SECONDS", min(12, deadline), deadline),
         gateway_deadline_seconds=deadline,

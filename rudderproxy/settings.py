@@ -55,7 +55,6 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "rudderproxy.urls"
-WSGI_APPLICATION = "rudderproxy.wsgi.application"
 APPEND_SLASH = True
 TEMPLATES = [
     {
@@ -196,6 +195,7 @@ GATEWAY_SANDBOX_PORT: int = ENVIRONMENT.gateway_sandbox_port
 GATEWAY_TRUSTED_PROXIES: list[environment.Network] = ENVIRONMENT.gateway_trusted_proxies
 GATEWAY_VALIDATION: str = ENVIRONMENT.gateway_validation
 GATEWAY_MAX_BODY_BYTES: int = ENVIRONMENT.gateway_max_body_bytes
+GATEWAY_BUFFER_BYTES: int = ENVIRONMENT.gateway_buffer_bytes
 GATEWAY_CONNECT_SECONDS: float = ENVIRONMENT.gateway_connect_seconds
 GATEWAY_READ_SECONDS: float = ENVIRONMENT.gateway_read_seconds
 GATEWAY_DEADLINE_SECONDS: float = ENVIRONMENT.gateway_deadline_seconds

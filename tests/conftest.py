@@ -1,6 +1,7 @@
 """Fixtures: a sandbox to send to, keys, and the REST client. Nothing is mocked: the sandbox answers over HTTP."""
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,8 @@ from django.test import Client
 
 from gateway.access import keys
 from gateway.access.keys import create
+from gateway.api.health import readiness
+from gateway.audit import late
 from gateway.audit.models import Channel
 from gateway.sandbox.server import Sandbox, serve
 from gateway.sandbox.sources import RECORDED
@@ -112,8 +115,11 @@ def sandbox(_running_sandbox: RunningSandbox, settings: Any) -> Iterator[Running
 
 
 @pytest.fixture(autouse=True)
-def _no_remembered_keys() -> Iterator[None]:
+def _nothing_remembered() -> Iterator[None]:
     keys.forget()
+    readiness.forget()
+    late._outcomes_wait.clear()
+    shutil.rmtree(f"{VAR}/pending", ignore_errors=True)
     yield
     keys.forget()
 

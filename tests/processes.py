@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,17 @@ def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
     raise AssertionError("did not happen in time")
 
 
+def children(pid: int) -> list[int]:
+    """The pids of a process's children."""
+    found = []
+    for status in glob.glob("/proc/[0-9]*/stat"):
+        with suppress(OSError):
+            after_name = Path(status).read_text().rpartition(")")[2].split()
+            if int(after_name[1]) == pid:
+                found.append(int(status.split("/")[2]))
+    return found
+
+
 def missing(package: str, program: str) -> None:
     """Skips a test, or fails it where nothing may be skipped."""
     reason = f"{program} is missing: apt-get install {package}"
@@ -54,10 +66,10 @@ class PostgreSQL:
         self.bin = Path(found[-1])
         self.folder = folder
         self.port = free_port()
-        self._user = self._unprivileged()
-        if self._user:
-            shutil.chown(folder, self._user)
-        self._run("initdb", "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "--no-sync")
+        self.user = self._unprivileged()
+        if self.user:
+            shutil.chown(folder, self.user)
+        self._run("initdb", "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "--no-sync", "--wal-segsize=1")
         self._databases = 0
         self.start()
 
@@ -70,7 +82,7 @@ class PostgreSQL:
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [str(self.bin / program), *arguments], user=self._user, cwd=self.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL
+            [str(self.bin / program), *arguments], user=self.user, cwd=self.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -80,6 +92,32 @@ class PostgreSQL:
 
     def stop(self) -> None:
         self._run("pg_ctl", "-D", "data", "-w", "-m", "immediate", "stop")
+
+    def freeze(self) -> None:
+        """Stop its processes as they stand: connections stay open and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self.pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    @property
+    def pids(self) -> list[int]:
+        """The postmaster, and its children after it."""
+        postmaster = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        return [postmaster, *children(postmaster)]
+
+    def sql(self, database: str, statement: str) -> str:
+        """Run a statement by psql; what it prints."""
+        name = database.rpartition("/")[2]
+        command = [str(self.bin / "psql"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-Atqc", statement, name]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=self.folder)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
     def database(self) -> str:
         """The address of a new, empty database."""
@@ -124,17 +162,27 @@ class Gateway:
         """What its processes wrote."""
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
-    def _start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+    def _start(self, name: str, *command: str, under: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as output:
-            process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=self.env, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen([*under, sys.executable, *command], cwd=ROOT, env=self.env, stdout=output, stderr=subprocess.STDOUT)
         self._processes.append(process)
         return process
 
-    def start_web(self) -> subprocess.Popen[bytes]:
-        process = self._start("web", "manage.py", "run_web")
+    def start_web(self, *under: str) -> subprocess.Popen[bytes]:
+        """`under` is a command that runs another."""
+        process = self._start("web", "manage.py", "run_web", under=under)
         wait_for(lambda: self._answers() or process.poll() is not None)
         assert process.poll() is None, self.log
+        self.web = process
         return process
+
+    def kill_web(self) -> None:
+        """As a crash does, and all its children with it."""
+        for process in [one for one in self._processes if one.poll() is None and "run_web" in one.args]:
+            for pid in (process.pid, *children(process.pid)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         options = ("worker", "--beat", "--pool", "threads", "--concurrency", "1", "--loglevel", "INFO", "--without-gossip", "--without-mingle")

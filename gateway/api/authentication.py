@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from gateway.access import keys
 from gateway.access.principal import Principal
 from gateway.api.problems import Problem
+from gateway.audit.log import LogUnavailableError
 
 _CHALLENGE: Final = 'Bearer realm="rudder gateway", Basic realm="rudder gateway"'
 _NOTE_SECONDS: Final = 10.0
@@ -48,6 +49,14 @@ def principal_of(request: HttpRequest) -> Principal:
         detail = "The API key is not known, or revoked." if key else "Send an API key: Authorization: Bearer KEY, or HTTP Basic with it as user."
         raise Problem(401, "no_such_key" if key else "no_key", detail, headers={"WWW-Authenticate": _CHALLENGE})
     return principal
+
+
+def is_known(authorization: str) -> bool:
+    """Whether the header has a key that is good now; not where that cannot be told."""
+    try:
+        return keys.verify(_key(authorization)) is not None
+    except LogUnavailableError:
+        return False
 
 
 def _key(authorization: str) -> str:

@@ -105,4 +105,4 @@ class ReadySerializer(serializers.Serializer[Any]):
 
     status = serializers.ChoiceField(choices=["ok", "degraded", "unavailable"])
     log = serializers.ChoiceField(choices=["ok", "unavailable"])
-    upstream = serializers.ChoiceField(choices=["ok", "unreachable", "not asked"])
+    upstream = serializers.ChoiceField(choices=["ok", "unreachable", "circuit_open", "not asked"])

@@ -6,14 +6,16 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import lru_cache
 from typing import Final
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, models, transaction
 from django.utils import timezone
 
-from gateway.audit.database import using_log, writing_log
+from gateway.audit.database import insert, is_doubtful, using_log, write_through, writer, writing_log
 from gateway.audit.models import Action, AppendOnlyModel, Call, Channel, Outcome, Result
 from gateway.audit.texts import storable
+from gateway.audit.writer import Writer
 
 _MAX_OUTCOMES: Final = 8
 _SEARCH_SECONDS: Final = 300.0
@@ -23,9 +25,15 @@ _logger = logging.getLogger(__name__)
 
 
 class LogUnavailableError(Exception):
-    """The log takes no row, so nothing may be sent. `call_id`: of the call that was to be recorded, if there was one."""
+    """The log takes no row, so nothing may be sent. `call_id`: of the call that was to be recorded, if there was one.
 
-    call_id: uuid.UUID | None = None
+    `doubtful`: the row may be there all the same.
+    """
+
+    def __init__(self, what: str, *, doubtful: bool = False) -> None:
+        super().__init__(what)
+        self.doubtful = doubtful
+        self.call_id: uuid.UUID | None = None
 
 
 class TryTakenError(Exception):
@@ -40,35 +48,34 @@ def available() -> Iterator[None]:
     except (DatabaseError, InterfaceError) as error:
         # The driver's text can quote values of the row; its kind is enough to find the cause.
         _logger.error("the audit log cannot be used: %s, caused by %s", type(error).__name__, type(error.__cause__ or error).__name__)
-        raise LogUnavailableError(type(error).__name__) from None
+        raise LogUnavailableError(type(error).__name__, doubtful=is_doubtful(error)) from None
 
 
 @contextmanager
 def together() -> Iterator[None]:
     """Round a change and the `act` that records it: both or none. Raises LogUnavailableError."""
-    with available(), writing_log(), transaction.atomic():
+    with available(), _writer().alone() as ends, writing_log(ends), transaction.atomic():
         yield
 
 
 def intend(call: Call) -> None:
     """Commit the intent. Raises TryTakenError, LogUnavailableError."""
-    with available(), writing_log():
+    with available():
         try:
-            _insert(call)
+            _write(call)
         except IntegrityError:
             if call.idempotency_try is None:
                 raise
             raise TryTakenError from None
 
 
-def close(call: Call, outcome: Outcome) -> None:
-    """Commit what came of the call, after what was said of it before. Raises LogUnavailableError."""
-    outcome.call = call
-    with available(), writing_log():
+def close(outcome: Outcome) -> None:
+    """Commit what came of a call, after what was said of it before. Raises LogUnavailableError."""
+    with available():
         for number in range(1, _MAX_OUTCOMES + 1):
             outcome.number = number
             try:
-                return _insert(outcome)
+                return _write(outcome)
             except IntegrityError:
                 if number == _MAX_OUTCOMES:
                     raise
@@ -77,15 +84,14 @@ def close(call: Call, outcome: Outcome) -> None:
 def record(call: Call, outcome: Outcome) -> None:
     """Commit a call that is over before it began: refused, or a dry run. Both rows or none. Raises LogUnavailableError."""
     outcome.call = call
-    with together():
-        _insert(call)
-        _insert(outcome)
+    with available():
+        _write(call, outcome)
 
 
 def act(action: Action) -> None:
     """Commit something that somebody did; inside `together`, with what it did. Raises LogUnavailableError."""
-    with available(), writing_log():
-        _insert(action)
+    with available():
+        _write(action)
 
 
 def last_try(client: str, idempotency_key: str) -> Call | None:
@@ -104,9 +110,11 @@ def last_outcome(call: Call) -> Outcome | None:
 def probe() -> None:
     """Whether the log takes a row: one is written and rolled back. Raises LogUnavailableError."""
     now = timezone.now()
-    with together():
-        _insert(Call(at=now, deadline_at=now, operation="replay", channel=Channel.CLI, actor="readiness", request_id="readiness"))
-        transaction.set_rollback(True)
+    with available(), _writer().alone() as ends, writing_log(ends):
+        with transaction.atomic():
+            _write(Call(at=now, deadline_at=now, operation="replay", channel=Channel.CLI, actor="readiness", request_id="readiness"))
+            transaction.set_rollback(True)
+        write_through()
 
 
 def close_overdue(*, whole_log: bool = False) -> int:
@@ -119,7 +127,7 @@ def close_overdue(*, whole_log: bool = False) -> int:
         ids = list(overdue.order_by("id").values_list("id", flat=True)[:10_000])
     for start in range(0, len(ids), 500):
         rows = [Outcome(call_id=id_, at=now, result=Result.UNKNOWN, reason="deadline_passed") for id_ in ids[start : start + 500]]
-        with available(), writing_log():
+        with available(), _writer().alone() as ends, writing_log(ends):
             Outcome.objects.bulk_create(rows, ignore_conflicts=True)
     return len(ids)
 
@@ -145,6 +153,12 @@ def clean(row: AppendOnlyModel) -> None:
             setattr(row, field.attname, storable(value, getattr(field, "max_length", None) or _LONGEST_TEXT))
 
 
-def _insert(row: AppendOnlyModel) -> None:
-    clean(row)
-    row.save()
+def _write(*rows: AppendOnlyModel) -> None:
+    for row in rows:
+        clean(row)
+    _writer().write(*rows)
+
+
+@lru_cache(maxsize=1)
+def _writer() -> Writer:
+    return Writer(insert, *writer())

@@ -1,11 +1,20 @@
 """The log's clockwork."""
 
-from celery import shared_task
+from typing import Any
 
-from gateway.audit import log
+from celery import shared_task
+from celery.signals import worker_ready
+
+from gateway.audit import late, log
 
 
 @shared_task(name="gateway.audit.tasks.close_overdue_calls", ignore_result=True)
 def close_overdue_calls(whole_log: bool = False) -> None:
     """Write down that the outcome of overdue calls is unknown."""
     log.close_overdue(whole_log=whole_log)
+
+
+@worker_ready.connect
+def _write_what_waits(**_: Any) -> None:
+    """Of processes that ended before the log was back, too."""
+    late.watch()

@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.utils import timezone
 
-from gateway.audit import log
+from gateway.audit import late, log
 from gateway.audit.models import Call, Outcome, Result, new_id
 from gateway.audit.redaction import hide, masked_headers
 from gateway.forwarding import idempotency
@@ -28,8 +28,11 @@ def forward(submission: Submission) -> Answer:
     """Send a submission and say what came of it. Raises LogUnavailableError: then nothing was sent."""
     call = _begin(submission)
     try:
+        late.check()
         return _forward(call, submission)
     except log.LogUnavailableError as error:
+        if error.doubtful:
+            late.doubt(call)
         error.call_id = call.id
         raise
 
@@ -159,11 +162,13 @@ def _send(call: Call, submission: Submission, admission: Admission) -> Answer:
 
 
 def _close(call: Call, outcome: Outcome) -> bool:
-    """Whether the outcome could be written."""
+    """Whether the outcome is written; else it is kept until it can be."""
+    outcome.call = call
     try:
-        log.close(call, outcome)
+        log.close(outcome)
     except log.LogUnavailableError:
-        _logger.error("the outcome of call %s, %s, is not written", call.id, outcome.result)
+        _logger.error("the outcome of call %s, %s, waits to be written", call.id, outcome.result)
+        late.keep(outcome)
         return False
     return True
 

@@ -59,13 +59,15 @@ def post(path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         raise SendError("circuit_open", flight, started, retry_after=math.ceil(settings.GATEWAY_BREAKER_SECONDS)) from None
 
 
-def reachable(seconds: float = 1.0) -> bool:
-    """Whether anything answers HTTP at RudderStack's address."""
+def state(seconds: float = 1.0) -> str:
+    """`ok`; `circuit_open` while nothing is sent, as the last calls got no answer; `unreachable` where nothing answers HTTP now."""
+    if _breaker().current_state == pybreaker.STATE_OPEN:
+        return "circuit_open"
     try:
         _exchange("GET", "/health", {}, b"", _flight(seconds), monotonic())
     except SendError:
-        return False
-    return True
+        return "unreachable"
+    return "ok"
 
 
 def close() -> None:

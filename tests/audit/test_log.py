@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.audit import log, view
-from gateway.audit.database import writing_log
 from gateway.audit.models import Action, Call, Channel, Outcome, Verb
 from tests.audit.rows import new_call, new_outcome, written
 
@@ -79,15 +78,15 @@ def test_an_intent_is_in_the_log_before_its_outcome(db):
     call = new_call()
     log.intend(call)
     assert result_of(call) == "in_flight"
-    log.close(call, new_outcome("accepted"))
+    log.close(new_outcome("accepted", call=call))
     assert result_of(call) == "accepted"
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_second_outcome_becomes_number_2_and_counts():
     call = written()
-    log.close(call, new_outcome("unknown"))
-    log.close(call, new_outcome("accepted"))
+    log.close(new_outcome("unknown", call=call))
+    log.close(new_outcome("accepted", call=call))
     assert [(outcome.number, outcome.result) for outcome in view.outcomes(call)] == [(1, "unknown"), (2, "accepted")]
     assert result_of(call) == "accepted"
 
@@ -96,7 +95,7 @@ def test_a_second_outcome_becomes_number_2_and_counts():
 def test_outcomes_beyond_number_8_are_refused_not_looped_over():
     call = written(*["unknown"] * 8)
     with pytest.raises(log.LogUnavailableError):
-        log.close(call, new_outcome("accepted"))
+        log.close(new_outcome("accepted", call=call))
     assert len(view.outcomes(call)) == 8
 
 
@@ -182,7 +181,7 @@ def test_waiting_for_another_thread_and_for_another_process_is_one_wait(other_wr
     holds, enough = Event(), Event()
 
     def hold() -> None:
-        with writing_log():
+        with log._writer().alone():
             holds.set()
             enough.wait(seconds)
         connection.close()
@@ -200,7 +199,7 @@ def test_waiting_for_another_thread_and_for_another_process_is_one_wait(other_wr
 def test_many_threads_write_at_once(transactional_db):
     def write(number: int) -> None:
         log.intend(call := new_call())
-        log.close(call, new_outcome("accepted"))
+        log.close(new_outcome("accepted", call=call))
         connection.close()
 
     with ThreadPoolExecutor(16) as threads:
@@ -304,7 +303,7 @@ def test_the_truth_that_comes_late_wins():
     call = written(ago=HOURS)
     log.close_overdue()
     assert result_of(call) == "unknown"
-    log.close(call, new_outcome("accepted"))
+    log.close(new_outcome("accepted", call=call))
     assert [outcome.number for outcome in view.outcomes(call)] == [1, 2]
     assert result_of(call) == "accepted"
     assert log.close_overdue(whole_log=True) == 0

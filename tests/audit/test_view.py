@@ -238,5 +238,5 @@ def test_outcomes_of_many_calls_are_one_query(django_assert_num_queries):
 
 def test_a_new_outcome_shows_at_once():
     call = written()
-    log.close(call, new_outcome("rejected"))
+    log.close(new_outcome("rejected", call=call))
     assert find(Query())[0][0].result == "rejected"

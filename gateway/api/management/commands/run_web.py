@@ -1,5 +1,6 @@
 """manage.py run_web: the web server, REST and admin."""
 
+import resource
 import socket
 from argparse import ArgumentParser
 from typing import Any
@@ -9,6 +10,7 @@ from django.core.checks import run_checks
 from django.core.management.base import BaseCommand, CommandError
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 
 
 class Command(BaseCommand):
@@ -33,16 +35,19 @@ class Command(BaseCommand):
                 probe.bind((host, port))
             except OSError as error:
                 raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --port or GATEWAY_PORT.") from None
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
         Granian(
-            "rudderproxy.wsgi:application",
+            "rudderproxy.asgi:application",
             address=host,
             port=port,
-            interface=Interfaces.WSGI,
+            interface=Interfaces.ASGINL,
             workers=settings.GATEWAY_WEB_PROCESSES,
-            blocking_threads=settings.GATEWAY_WEB_THREADS,
-            backpressure=1024,
+            # A connection that rests takes a file and a little memory; what is held for requests is bounded by GATEWAY_BUFFER_BYTES.
+            backpressure=16_384,
             # HTTP/2 may end a body without saying its length, which WSGI cannot tell from none.
             http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=int(settings.GATEWAY_BODY_SECONDS * 1000)),
             websockets=False,
             log_access=False,
             respawn_failed_workers=True,

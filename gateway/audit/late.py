@@ -1,0 +1,143 @@
+"""What the log could not take in time: outcomes, written as soon as it can, and intents that it may have taken after we gave up on it.
+
+Both wait on disk, so a restart loses none. While an outcome waits, no new call begins.
+"""
+
+import logging
+import threading
+import uuid
+from functools import lru_cache
+from time import monotonic, sleep
+from typing import Any, Final
+
+import msgspec
+from django.conf import settings
+from django.db import connections
+from django.utils import timezone
+
+from gateway.audit import log
+from gateway.audit.database import using_log
+from gateway.audit.models import Call, Outcome, Result
+from gateway.audit.spool import Spool
+
+SECONDS: Final = 0.5
+"""Between two looks at what waits."""
+DOUBT_SECONDS: Final = 30.0
+"""How long an intent is looked for once the log answers again: a database that was frozen works off what it was sent when it wakes."""
+_OUTCOME: Final = ".outcome"
+_REFUSAL: Final = ".refusal"
+_logger = logging.getLogger(__name__)
+_wake: Final = threading.Event()
+_outcomes_wait: Final = threading.Event()
+_missed_since: Final[dict[str, float]] = {}
+
+
+def check() -> None:
+    """Raises LogUnavailableError while an outcome waits to be written."""
+    if _outcomes_wait.is_set():
+        raise log.LogUnavailableError("outcomes wait to be written")
+
+
+def keep(outcome: Outcome) -> None:
+    """An outcome that could not be written: it will be."""
+    log.clean(outcome)
+    _outcomes_wait.set()
+    _put(_OUTCOME, outcome)
+
+
+def doubt(call: Call) -> None:
+    """An intent that may or may not be in the log, for which nothing was sent: if it is there, it will be closed as refused."""
+    _put(_REFUSAL, Outcome(call_id=call.id, at=timezone.now(), result=Result.REFUSED, status=503, reason="log_unavailable"))
+
+
+def watch() -> None:
+    """Write what waits as soon as the log takes it, from a thread of its own; what an earlier process left behind too. Once for each process."""
+    _spool().prepare()
+    if _spool().names():
+        _outcomes_wait.set()
+        _wake.set()
+    threading.Thread(target=_watch, name="late", daemon=True).start()
+
+
+def settle() -> None:
+    """Write what waits. Raises LogUnavailableError."""
+    with _spool().alone() as alone:
+        if not alone:
+            return
+        for name in _spool().names():
+            try:
+                outcome = _read(_spool().get(name))
+            except (FileNotFoundError, msgspec.DecodeError, ValueError, KeyError) as error:
+                _logger.error("%s cannot be read (%s), and is set aside", name, type(error).__name__)
+                _spool().set_aside(name)
+                continue
+            if name.endswith(_OUTCOME):
+                _settle_outcome(name, outcome)
+            else:
+                _settle_refusal(name, outcome)
+    if not any(name.endswith(_OUTCOME) for name in _spool().names()):
+        _outcomes_wait.clear()
+
+
+def _settle_outcome(name: str, outcome: Outcome) -> None:
+    call_is_there, written = _in_log(outcome.call_id)
+    if not call_is_there:
+        _logger.error("%s belongs to no call of this log, and is set aside", name)
+        return _spool().set_aside(name)
+    # The statement that got no answer may have been carried out all the same.
+    if all(at != outcome.at for at, _ in written):
+        log.close(outcome)
+    _logger.warning("the outcome of call %s, %s, is written", outcome.call_id, outcome.result)
+    _spool().drop(name)
+
+
+def _settle_refusal(name: str, outcome: Outcome) -> None:
+    call_is_there, written = _in_log(outcome.call_id)
+    if call_is_there:
+        if all(result == Result.UNKNOWN for _, result in written):
+            log.close(outcome)
+    elif monotonic() - _missed_since.setdefault(name, monotonic()) < DOUBT_SECONDS:
+        return
+    _missed_since.pop(name, None)
+    _spool().drop(name)
+
+
+def _in_log(call_id: uuid.UUID) -> tuple[bool, list[tuple[Any, str]]]:
+    """Whether the call is there, and the times and results of its outcomes."""
+    with log.available(), using_log():
+        return Call.objects.filter(id=call_id).exists(), list(Outcome.objects.filter(call=call_id).values_list("at", "result"))
+
+
+def _put(kind: str, outcome: Outcome) -> None:
+    fields = {field.attname: getattr(outcome, field.attname) for field in Outcome._meta.concrete_fields if not field.primary_key}
+    _spool().put(f"{outcome.call_id}{kind}", msgspec.json.encode(fields))
+    _wake.set()
+
+
+def _read(content: bytes) -> Outcome:
+    fields = {field.attname: field for field in Outcome._meta.concrete_fields}
+    return Outcome(**{name: fields[name].to_python(value) for name, value in msgspec.json.decode(content).items()})
+
+
+def _watch() -> None:
+    while _wake.wait():
+        try:
+            settle()
+            if not _spool().names():
+                _wake.clear()
+                # Something may have been kept in between.
+                if _spool().names():
+                    _wake.set()
+        except log.LogUnavailableError:
+            pass
+        except Exception as error:
+            # It must go on: without it nothing is sent any more. Texts of errors can quote rows.
+            _logger.error("outcomes that wait could not be written: %s", type(error).__name__)
+        finally:
+            connections.close_all()
+        sleep(SECONDS)
+
+
+@lru_cache(maxsize=1)
+def _spool() -> Spool:
+    return Spool(settings.GATEWAY_VAR / "pending")
