@@ -2,7 +2,7 @@
 
 import json
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
@@ -21,7 +21,6 @@ from gateway.submission import submit
 
 _DRY_RUN = "dry_run"
 _WISHES = {"": False, "false": False, "0": False, "true": True, "1": True}
-_ASCII = "".join(map(chr, range(128)))
 _HEADERS = frozenset(KEPT_HEADERS) | frozenset(PASSED_ON)
 
 
@@ -105,5 +104,4 @@ def _query(request: HttpRequest) -> str:
 
 
 def _query_of(request: HttpRequest) -> str:
-    """The query string in ASCII: WSGI gives its bytes as Latin-1, and what is not percent-encoded yet would go out in UTF-8."""
-    return quote(str(request.META.get("QUERY_STRING", "")), safe=_ASCII, encoding="latin-1")
+    return str(request.META.get("QUERY_STRING", ""))

@@ -410,10 +410,9 @@ def test_a_secret_sent_as_an_id_is_masked_in_the_row(rest, sandbox, settings):
         ("?dry_run=false&a=1", "?a=1"),
         ("?", ""),
         ("?a", "?a"),
-        ("?a=é", "?a=%C3%A9"),
         ("?" + "a=1&" * 1500 + "a=2", "?" + "a=1&" * 1500 + "a=2"),
     ],
-    ids=range(6),
+    ids=range(5),
 )
 def test_the_query_goes_out_without_what_is_meant_for_the_gateway(rest, sandbox, query, sent):
     assert rest.send("replay", GOOD["replay"], query=query).json() == {"result": "ok"}

@@ -37,7 +37,7 @@ PATHS = [*ROUTES, b"/", b"/admin/", b"/admin/audit/call/", b"/static/console/con
 PREFIXES = [b"/", b"//", b"/.", b"/x/..", b"/x/%2e%2e", b"/%00", b"http://localhost", b"http://elsewhere", b"ftp://localhost", b"x", b"http://a@[::1"]
 SUFFIXES = [b"/", b"//", b";x", b"%00", b"%ff", b"%", b"%zz", b"%20", b"%0a", b"%2f", b"#x", b"\xe9", b"\xff", b"/" + b"a" * 3000]
 QUERIES = [
-    b"", b"?", b"a", b"a=%ff", b"a=%", b"a=%00", b"a=\xe9", b"a=\xff", b"a=[]{}|^`\\", b"&" * 1500, b"a=%0d%0aX:y", b"a" * 5000, b"#x", b"limit=1",
+    b"", b"?", b"a", b"a=%ff", b"a=%", b"a=%00", b"a=\xe9", b"a=\xff", "a=é日".encode(), b"a=[]{}|^`\\", b"&" * 1500, b"a=%0d%0aX:y", b"a" * 5000, b"#x", b"limit=1",
     b"limit=0", b"limit=%00", b"cursor=x", b"since=0001-01-01", b"since=9999-12-31T23:59:59Z", b"until=0001-01-01T00:00:00%2B14:00", b"result=accepted",
     b"source=%00", b"actor=%ed%a0%80", b"operation=replay&operation=retl", b"dry_run=true", b"dry_run=maybe", b"DryRun=true", b"dry_run=true&dry_run=false",
 ]  # fmt: skip
