@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPECTRAL := $(VENV)/node/node_modules/.bin/spectral
 
-.PHONY: run test lint clean openapi
+.PHONY: run test test-chaos lint clean openapi
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/python -m rudderproxy.development
 
 test: $(VENV)/.tests
 	$(BIN)/python -m pytest
+
+# Fuzzing at length, at random, for minutes; a failure prints how to reproduce it.
+test-chaos: $(VENV)/.tests
+	$(BIN)/python -m pytest -m chaos
 
 lint: $(VENV)/.tests
 	$(BIN)/ruff check .

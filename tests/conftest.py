@@ -23,6 +23,14 @@ from gateway.upstream import client as upstream_client
 from tests.environment import VAR
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked chaos runs only where `-m` names it, whatever else `-m` says."""
+    if "chaos" not in config.option.markexpr:
+        chaos = [item for item in items if item.get_closest_marker("chaos")]
+        config.hook.pytest_deselected(items=chaos)
+        items[:] = [item for item in items if item not in chaos]
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> None:
     """SQLite in a file, as in service: one in memory has no WAL and no other connections."""

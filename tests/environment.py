@@ -25,6 +25,7 @@ os.environ |= SECRETS | {
     "DJANGO_ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
     "DJANGO_SETTINGS_MODULE": "rudderproxy.settings",
     "GATEWAY_LOG_LEVEL": "INFO",
+    "HYPOTHESIS_STORAGE_DIRECTORY": f"{VAR}/hypothesis",
 }
 if url := os.environ.get("TEST_DATABASE_URL"):
     os.environ["DATABASE_URL"] = url

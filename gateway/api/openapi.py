@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from csp.decorators import csp_replace
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.utils.decorators import method_decorator
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer, extend_schema, extend_schema_view
 from drf_spectacular.views import SpectacularSwaggerSplitView
+from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from gateway.api.calls import CallsQuery, CallsView, CallView
@@ -29,6 +30,7 @@ from gateway.api.serializers import (
     ReadySerializer,
     ResultSerializer,
 )
+from gateway.forwarding.idempotency import MAX_LENGTH
 from gateway.operations import Operation
 
 _PROBLEMS: Final = {
@@ -36,7 +38,7 @@ _PROBLEMS: Final = {
     401: "No API key, or an unknown one; or upstream's own 401 (origin upstream): the gateway's settings are wrong.",
     403: "The key may not use this operation or source.",
     404: "The source or destination is disabled, or upstream has no such route (origin upstream).",
-    405: "Another method than POST.",
+    405: "A method that this route does not have; Allow names those that it has.",
     408: "The body came too slowly.",
     409: "A call with this Idempotency-Key is in flight, or its outcome is unknown.",
     413: "The body is too large: for RudderStack or for the gateway.",
@@ -60,10 +62,11 @@ _PENDING: Final = OpenApiParameter(
 _COMMON: Final = [_AUDIT_ID, _REQUEST_ID, _CHALLENGE, _RETRY_AFTER, _REPLAYED, _PENDING]
 
 
-def _header(name: str, description: str) -> OpenApiParameter:
-    return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=description)
+def _header(name: str, description: str, schema: Any = str) -> OpenApiParameter:
+    return OpenApiParameter(name, schema, OpenApiParameter.HEADER, description=description)
 
 
+_KEY: Final = {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH, "pattern": "^[!-~]([ -~]*[!-~])?$"}
 _INPUTS: Final = [
     OpenApiParameter("dry_run", bool, OpenApiParameter.QUERY, description="Check exactly and say what would be sent; send nothing.", default=False),
     _header("X-Rudder-Source-Id", "The source; without it the settings' default. Messages of an internal batch name their own."),
@@ -72,7 +75,7 @@ _INPUTS: Final = [
     _header("X-Rudder-Task-Run-Id", "RudderStack's task run; one in the first event wins."),
     _header("AnonymousId", "RudderStack's routing key."),
     _header("Content-Encoding", "gzip, or nothing."),
-    _header("Idempotency-Key", "The same request under the same key is sent once, however often it is asked for."),
+    _header("Idempotency-Key", "The same request under the same key is sent once, however often it is asked for.", _KEY),
 ]
 
 
@@ -135,7 +138,13 @@ _call = extend_schema(
     responses={200: OpenApiResponse(CallSerializer, "The call."), **_problems(401, 404, 405, 503)},
 )
 _health = extend_schema(
-    operation_id="healthz", summary="Alive", description="Whether the process answers.", tags=["health"], auth=[], responses={200: HealthSerializer}
+    operation_id="healthz",
+    summary="Alive",
+    description="Whether the process answers.",
+    tags=["health"],
+    auth=[],
+    parameters=[_REQUEST_ID],
+    responses={200: OpenApiResponse(HealthSerializer, "The process answers."), **_problems(405)},
 )
 _ready = extend_schema(
     operation_id="readyz",
@@ -143,7 +152,12 @@ _ready = extend_schema(
     description="Whether the log takes a row, and whether RudderStack answers.",
     tags=["health"],
     auth=[],
-    responses={200: OpenApiResponse(ReadySerializer, "Ready, perhaps degraded."), 503: OpenApiResponse(ReadySerializer, "The log takes no row.")},
+    parameters=[_REQUEST_ID],
+    responses={
+        200: OpenApiResponse(ReadySerializer, "Ready, perhaps degraded."),
+        503: OpenApiResponse(ReadySerializer, "The log takes no row."),
+        **_problems(405),
+    },
 )
 calls_view: Final = extend_schema_view(get=_calls)(CallsView)
 call_view: Final = extend_schema_view(get=_call)(CallView)
@@ -152,7 +166,14 @@ ready_view: Final = extend_schema_view(get=_ready)(ReadyView)
 
 
 def _generate() -> Any:
-    return SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    made = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    for operation in (operation for methods in made["paths"].values() for operation in methods.values()):
+        # What the generator has no word for.
+        if "requestBody" in operation:
+            operation["requestBody"]["required"] = True
+        for answer in operation["responses"].values():
+            answer["headers"][_REQUEST_ID.name]["required"] = True
+    return made
 
 
 @lru_cache(maxsize=1)
@@ -161,9 +182,15 @@ def document() -> str:
     return json.dumps(_generate(), indent=2, ensure_ascii=False, sort_keys=False) + "\n"
 
 
-def openapi(request: HttpRequest) -> HttpResponse:
+class OpenApiView(APIView):
     """/openapi.json."""
-    return HttpResponse(document(), content_type="application/json")
+
+    http_method_names = ("get", "head")
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> HttpResponse:
+        """The document."""
+        return HttpResponse(document(), content_type="application/json")
 
 
 _PAGE: Final[dict[str, Any]] = {
@@ -180,4 +207,5 @@ _PAGE: Final[dict[str, Any]] = {
 class DocsView(SpectacularSwaggerSplitView):
     """/docs, from local files."""
 
+    http_method_names = ("get", "head")
     url = "/openapi.json"

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl
 
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
@@ -19,6 +20,7 @@ from gateway.operations import Operation
 from gateway.submission import submit
 
 _DRY_RUN = "dry_run"
+_WISHES = {"": False, "false": False, "0": False, "true": True, "1": True}
 _HEADERS = frozenset(KEPT_HEADERS) | frozenset(PASSED_ON)
 
 
@@ -83,10 +85,13 @@ def present(answer: Answer) -> HttpResponse:
 
 
 def _dry_run(request: HttpRequest) -> bool | None:
-    """`?dry_run=true`; None for what is neither true nor false, or only looks like it: who meant to try must not send."""
-    if any(name != _DRY_RUN and _spelling(name) == _spelling(_DRY_RUN) for name in request.GET):
-        return None
-    return {"": False, "false": False, "0": False, "true": True, "1": True}.get(request.GET.get(_DRY_RUN, "").lower())
+    """`?dry_run=true`; None for what is neither true nor false, or both, or only looks like it: who meant to try must not send."""
+    # Not request.GET, which fails for more than 1,000 parameters.
+    given = [(name, value) for name, value in parse_qsl(_query_of(request), keep_blank_values=True) if _spelling(name) == _spelling(_DRY_RUN)]
+    wishes = {_WISHES.get(value.lower()) if name == _DRY_RUN else None for name, value in given}
+    if not wishes:
+        return False
+    return wishes.pop() if len(wishes) == 1 else None
 
 
 def _spelling(name: str) -> str:
@@ -95,5 +100,8 @@ def _spelling(name: str) -> str:
 
 def _query(request: HttpRequest) -> str:
     """The query string as it came, without what is meant for the gateway."""
-    parts = str(request.META.get("QUERY_STRING", "")).split("&")
-    return "&".join(part for part in parts if part and part.partition("=")[0] != _DRY_RUN)
+    return "&".join(part for part in _query_of(request).split("&") if part and part.partition("=")[0] != _DRY_RUN)
+
+
+def _query_of(request: HttpRequest) -> str:
+    return str(request.META.get("QUERY_STRING", ""))

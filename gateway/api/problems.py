@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.dispatch import receiver
 from django.http import Http404, HttpRequest, HttpResponse
@@ -83,6 +83,8 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
         return respond(Problem(400, "bad_parameter", _first(error.detail)))
     if isinstance(error, Http404):
         return respond(Problem(404, "not_found", "There is no such thing here, or it is not yours to see."))
+    if isinstance(error, SuspiciousOperation):
+        return respond(Problem(400, "bad_request", "The request is malformed, or has more parameters than anybody needs."))
     if isinstance(error, exceptions.APIException | PermissionDenied):
         return respond(Problem(getattr(error, "status_code", 403), "refused", "The request cannot be served."))
     log_exception(error)

@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from gateway.contract.messages import BOOLEANS, OPTIONAL, REQUIRED
+from gateway.contract.events import TYPES_WITHOUT_USER
+from gateway.contract.messages import BOOLEANS, NO_NUL, OPTIONAL, REQUIRED
 from gateway.operations import Operation, Shape
 
 _EXAMPLE_EVENT: Final[dict[str, Any]] = {
@@ -33,6 +34,12 @@ _EXAMPLES: Final[dict[str, Any]] = {
     ],
 }
 
+_VISIBLE: Final = "[!-~]"
+"""RudderStack sees more characters than these; but not every one that others see."""
+_NO_NUL: Final = r"^[^\u0000]*$"
+_TIME: Final = "^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+_WITHOUT_USER: Final[dict[str, Any]] = {"required": ["type"], "properties": {"type": {"enum": list(TYPES_WITHOUT_USER)}}}
+
 
 def example_of(operation: Operation) -> Any:
     """A small body that RudderStack accepts."""
@@ -59,22 +66,25 @@ def _event(*, user: bool, types: bool) -> dict[str, Any]:
         "type": "object",
         "description": f"One event; further members are passed on as they are.{note}",
         "properties": {
-            "userId": {"type": "string", "description": "Who did it."},
-            "anonymousId": {"type": "string", "description": "Who did it, before being known."},
+            "userId": {"type": "string", "pattern": _VISIBLE, "description": "Who did it."},
+            "anonymousId": {"type": "string", "pattern": _VISIBLE, "description": "Who did it, before being known."},
             "messageId": {"type": "string", "description": "The event's own id; without one RudderStack makes a random one."},
         },
         "additionalProperties": True,
     }
     if types:
         schema["properties"]["type"] = {"type": "string", "description": "Such as track, identify or record."}
-    if user and not types:
-        schema["anyOf"] = [{"required": ["userId"]}, {"required": ["anonymousId"]}]
+    if user:
+        named: list[dict[str, Any]] = [{"required": ["userId"]}, {"required": ["anonymousId"]}]
+        schema["anyOf"] = [*named, _WITHOUT_USER] if types else named
     return schema
 
 
 def _message() -> dict[str, Any]:
-    texts = {name: {"type": "string", "minLength": 1} for name in REQUIRED}
-    texts["receivedAt"] = {"type": "string", "format": "date-time"}
+    texts: dict[str, dict[str, Any]] = {name: {"type": "string", "minLength": 1} for name in REQUIRED}
+    texts |= {name: {"type": "string"} for name in OPTIONAL}
+    texts |= {name: {**texts[name], "pattern": _NO_NUL} for name in NO_NUL}
+    texts["receivedAt"] = {"type": "string", "format": "date-time", "pattern": _TIME}
     return {
         "type": "object",
         "required": ["properties", "payload"],
@@ -83,12 +93,12 @@ def _message() -> dict[str, Any]:
                 "type": "object",
                 "description": "Where the message comes from and goes to.",
                 "required": list(REQUIRED),
-                "properties": {**texts, **{name: {"type": "string"} for name in OPTIONAL}, **{name: {"type": "boolean"} for name in BOOLEANS}},
+                "properties": {**texts, **{name: {"type": "boolean"} for name in BOOLEANS}},
             },
             "payload": {
                 "type": "object",
                 "description": "The event, as it is stored.",
-                "required": ["messageId", "receivedAt", "request_ip", "rudderId"],
+                "required": ["messageId", "receivedAt", "request_ip", "rudderId", "type"],
                 "properties": {"messageId": {"type": "string", "minLength": 1}, "type": {"type": "string"}},
                 "additionalProperties": True,
             },

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from gateway.api.openapi import DocsView, call_view, calls_view, health_view, openapi, operation_view, ready_view
+from gateway.api.openapi import DocsView, OpenApiView, call_view, calls_view, health_view, operation_view, ready_view
 from gateway.operations import OPERATIONS
 
 urlpatterns = [
@@ -11,6 +11,6 @@ urlpatterns = [
     path("v1/calls/<uuid:call_id>", call_view.as_view(), name="call"),
     path("healthz", health_view.as_view(), name="healthz"),
     path("readyz", ready_view.as_view(), name="readyz"),
-    path("openapi.json", openapi, name="openapi"),
+    path("openapi.json", OpenApiView.as_view(), name="openapi"),
     path("docs", DocsView.as_view(), name="docs"),
 ]

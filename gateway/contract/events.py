@@ -9,7 +9,7 @@ from gateway.contract.verdict import Verdict
 from gateway.contract.visible import is_blank
 from gateway.operations import Operation, Shape
 
-_TYPES_WITHOUT_USER: Final = ("record", "extract")
+TYPES_WITHOUT_USER: Final = ("record", "extract")
 _SET_ANEW: Final = ("messageId", "rudderId")
 _NUMBER_CURE: Final = "Send a number between -1.7976931348623157e308 and 1.7976931348623157e308, or a string."
 
@@ -65,7 +65,7 @@ def _check_event(operation: Operation, where: str, index: int, event: object, fa
         return
     if operation.without_user or _is_user(first(event, "userId")) or _is_user(first(event, "anonymousId")):
         return
-    if operation.sets_type is None and first(event, "type") in _TYPES_WITHOUT_USER:
+    if operation.sets_type is None and first(event, "type") in TYPES_WITHOUT_USER:
         return
     pointer = where.format(index)
     named = next((key for key in ("userId", "anonymousId") if first(event, key) is not None), None)

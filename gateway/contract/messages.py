@@ -27,7 +27,7 @@ _ESCAPED_TIME: Final = re.compile(rb'"\s*:\s*"[0-9TZ:.,+-]*\\u00[2-5]')
 _FOLDED: Final = {name.lower(): name for name in (*REQUIRED, *OPTIONAL, *BOOLEANS)}
 _NAMES: Final = {"properties": "properties", "payload": "payload"}
 _PAYLOAD: Final = ("receivedAt", "request_ip", "rudderId")
-_NO_NUL: Final = ("workspaceID", "partitionID")
+NO_NUL: Final = ("workspaceID", "partitionID")
 _JSON_TYPES: Final = {tuple: "an object", list: "an array", str: "a string", bool: "a boolean"}
 _TIME_CURE: Final = "Write it as 2026-01-02T03:04:05.678Z."
 
@@ -176,7 +176,7 @@ def _validate(index: int, message: _Message, faults: Faults) -> None:
 
 def _find_nul(messages: list[_Message], faults: Faults) -> None:
     for index, message in enumerate(messages):
-        for name in _NO_NUL:
+        for name in NO_NUL:
             if "\0" in str(message.properties.get(name, "")):
                 place = f"{message.pointer(index, 'properties')}/{name}"
                 faults.add(place, "nul_character", "There is a U+0000 in it, which cannot be stored.", "Take it out.")

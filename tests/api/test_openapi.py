@@ -1,14 +1,16 @@
 """The OpenAPI document and its page."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from gateway.api.openapi import document
 from gateway.contract.body import Body
 from gateway.operations import OPERATIONS
-from tests.conftest import Rest
+from tests.conftest import GOOD, MESSAGE, Rest
 
 COMMITTED = Path("docs/openapi.json")
 
@@ -40,6 +42,41 @@ def test_every_example_is_one_that_upstream_accepts(operation, make_key, sandbox
     body = json.dumps(example).encode()
     assert Body.of(body).exact(operation).accepted
     assert Rest(make_key()).send(operation.route, body).json() == {"result": "ok"}
+
+
+def test_every_answer_has_a_request_id_and_every_body_is_needed():
+    for operation in (operation for methods in json.loads(document())["paths"].values() for operation in methods.values()):
+        assert operation.get("requestBody", {"required": True})["required"]
+        assert all(answer["headers"]["X-Request-Id"]["required"] for answer in operation["responses"].values())
+
+
+@pytest.mark.parametrize("key", ["", " ", "é", "a\tb", "a" * 256])
+def test_the_idempotency_keys_that_are_refused_are_not_in_the_document(key):
+    parameters = _post(OPERATIONS["replay"])["parameters"]
+    [schema] = [parameter["schema"] for parameter in parameters if parameter["name"] == "Idempotency-Key"]
+    assert not (re.search(schema["pattern"], key) and len(key) <= schema["maxLength"])
+    assert re.search(schema["pattern"], "a b")
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("audiencelist", {"userId": ""}),
+        ("audiencelist", {"userId": "\u200b"}),
+        ("replay", {"batch": [{"type": "track"}]}),
+        ("retl", {"batch": [{"userId": " "}]}),
+        ("batch", [{**MESSAGE, "payload": {name: value for name, value in MESSAGE["payload"].items() if name != "type"}}]),
+        ("batch", [{**MESSAGE, "properties": {**MESSAGE["properties"], "receivedAt": "0001-01-01T00:00:00Z"}}]),
+        ("batch", [{**MESSAGE, "properties": {**MESSAGE["properties"], "receivedAt": "2026-01-02t03:04:05z"}}]),
+        ("batch", [{**MESSAGE, "properties": {**MESSAGE["properties"], "workspaceID": "a\0b"}}]),
+    ],
+)
+def test_no_body_that_keeps_to_the_schema_is_refused(route, body):
+    [operation] = [operation for operation in OPERATIONS.values() if operation.route == route]
+    validator = Draft202012Validator(_post(operation)["requestBody"]["content"]["application/json"]["schema"])
+    assert validator.is_valid(GOOD[route])
+    assert not validator.is_valid(body)
+    assert not Body.of(json.dumps(body).encode()).exact(operation).accepted
 
 
 def test_the_page_loads_nothing_from_elsewhere(client, db):

@@ -404,15 +404,26 @@ def test_a_secret_sent_as_an_id_is_masked_in_the_row(rest, sandbox, settings):
 
 
 @pytest.mark.parametrize(
-    ("query", "sent"), [("?a=1&b=%20x&writeKey=k", "?a=1&b=%20x&writeKey=k"), ("?dry_run=false&a=1", "?a=1"), ("?", ""), ("?a", "?a")]
+    ("query", "sent"),
+    [
+        ("?a=1&b=%20x&writeKey=k", "?a=1&b=%20x&writeKey=k"),
+        ("?dry_run=false&a=1", "?a=1"),
+        ("?", ""),
+        ("?a", "?a"),
+        ("?" + "a=1&" * 1500 + "a=2", "?" + "a=1&" * 1500 + "a=2"),
+    ],
+    ids=range(5),
 )
 def test_the_query_goes_out_without_what_is_meant_for_the_gateway(rest, sandbox, query, sent):
     assert rest.send("replay", GOOD["replay"], query=query).json() == {"result": "ok"}
     assert sandbox.received()[0]["path"] == f"/internal/v1/replay{sent}"
 
 
-@pytest.mark.parametrize("query", ["?dryrun=true", "?dry-run=true", "?DRY_RUN=true", "?dryRun=1"])
-def test_a_dry_run_that_is_spelled_wrongly_sends_nothing(rest, sandbox, query):
+@pytest.mark.parametrize(
+    "query",
+    ["?dryrun=true", "?dry-run=true", "?DRY_RUN=true", "?dryRun=1", "?dry_run=true&dry_run=false", "?dry_run&dry_run=1", "?dryrun&dry_run=false"],
+)
+def test_a_dry_run_that_is_spelled_wrongly_or_not_sure_sends_nothing(rest, sandbox, query):
     answer = rest.send("replay", GOOD["replay"], query=query)
     assert (answer.status_code, answer.json()["reason"], sandbox.count()["calls"]) == (400, "bad_parameter", 0)
 

@@ -55,3 +55,15 @@ def test_rest_answers_allow_no_page_to_do_anything(client):
     policy = client.get("/healthz")["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/healthz", "/readyz", "/v1/calls"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FOO"])
+def test_another_method_is_a_json_405_that_names_the_right_ones(rest, path, method):
+    answer = rest.request(method, path)
+    assert (answer.status_code, answer["Content-Type"], answer["Allow"]) == (405, "application/problem+json", "GET, HEAD")
+
+
+def test_more_parameters_than_django_reads_are_a_400(rest):
+    answer = rest.get("/v1/calls?" + "&" * 1500)
+    assert (answer.status_code, answer.json()["reason"]) == (400, "bad_request")
