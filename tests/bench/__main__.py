@@ -19,7 +19,7 @@ from tests.bench.servers import BENCH_BIN, SERVERS, Place, Sandbox, lacking
 from tests.processes import ROOT, PostgreSQL
 
 DOCUMENT: Final = ROOT / "docs" / "performance.md"
-ROUNDS, SECONDS, WARM_UP = 3, 2.5, 1.0
+ROUNDS, SECONDS, WARM_UP = 3, 2.0, 1.0
 
 
 def main() -> None:
@@ -31,45 +31,49 @@ def main() -> None:
         selection = loads.select(options.words)
     except loads.UnknownWordError as error:
         sys.exit(f"bench: {error}")
-    if packages := lacking(selection.servers or SERVERS):
+    if packages := lacking(selection.servers):
         sys.exit(f"bench: needs what is not there: apt-get install {' '.join(packages)}")
     if not (BENCH_BIN / "py-spy").exists():
         sys.exit("bench: the baseline is not installed; `make bench` does it")
     rounds, seconds = (1, 1.0) if options.quick else (ROUNDS, SECONDS)
     started = time.monotonic()
-    with _folder() as folder:
-        results = _measure(selection, folder, rounds, seconds)
-    results.conditions += f" The whole took {(time.monotonic() - started) / 60:.0f} minutes."
+    results = report.Results()
+    try:
+        with _folder() as folder:
+            _measure(results, selection, folder, rounds, seconds)
+    finally:
+        _keep(results)
+    results.conditions = (
+        f"{time.strftime('%Y-%m-%d')}; medians of {rounds} runs of {seconds:g} s each, taken in turns, after {WARM_UP:g} s to warm up; "
+        f"the whole took {(time.monotonic() - started) / 60:.0f} minutes."
+    )
     content = report.markdown(results)
     print(f"\n{content}")
-    _keep(results)
     if not options.words and not options.quick:
         DOCUMENT.write_text(report.into(DOCUMENT.read_text(), content))
         print(f"\nwritten to {DOCUMENT.relative_to(ROOT)}")
 
 
-def _measure(selection: loads.Selection, folder: Path, rounds: int, seconds: float) -> report.Results:
+def _measure(results: report.Results, selection: loads.Selection, folder: Path, rounds: int, seconds: float) -> None:
+    """Fills the results part by part, so that what was found is kept whatever happens later."""
+    files = {name: folder / f"{name}.json" for name in all_bodies()}
+    for name, content in all_bodies().items():
+        files[name].write_bytes(content)
     with _postgresql(folder, selection) as postgresql:
-        conditions = f"{time.strftime('%Y-%m-%d')}; medians of {rounds} runs of {seconds:g} s each, taken in turns, after {WARM_UP:g} s to warm up."
-        results = report.Results(machine.card(folder, postgresql), conditions)
-        files = {name: folder / f"{name}.json" for name in all_bodies()}
-        for name, content in all_bodies().items():
-            files[name].write_bytes(content)
+        results.machine = machine.card(folder, postgresql)
         if "checks" in selection.parts:
             _say("checks")
             results.checks = checks.all_checks()
-        for delay in sorted({load.delay_ms for load in selection.loads}) if selection.servers else ():
+        for delay in sorted({load.delay_ms for load in selection.loads}):
             with _upstream(folder, delay, postgresql) as place:
                 results.figures += _figures(selection, place, delay, files, rounds, seconds)
         with _upstream(folder, 0, postgresql) as place:
-            names = selection.servers or list(SERVERS)
             if "losses" in selection.parts:
                 _say("losses")
-                results.losses = losses.all_losses(names, place, files["small"], seconds)
+                results.losses = losses.all_losses(selection.servers, place, files["small"], seconds)
             if "shares" in selection.parts:
                 _say("shares")
-                results.shares = shares.all_shares(names, place, files["small"], 6 if rounds > 1 else 2)
-    return results
+                results.shares = shares.all_shares(selection.servers, place, files["small"], 8 if rounds > 1 else 3)
 
 
 def _figures(selection: loads.Selection, place: Place, delay: int, files: dict[str, Path], rounds: int, seconds: float) -> Iterator[measure.Figure]:
@@ -110,7 +114,7 @@ def _folder() -> Iterator[Path]:
 @contextmanager
 def _postgresql(folder: Path, selection: loads.Selection) -> Iterator[PostgreSQL | None]:
     """As it runs in production: with fsync. Its connections suffice for all servers at once."""
-    if not any("postgresql" in name for name in selection.servers or SERVERS):
+    if not any("postgresql" in name for name in selection.servers):
         yield None
         return
     (folder / "postgresql").mkdir()
@@ -135,7 +139,7 @@ def _keep(results: report.Results) -> None:
     path = ROOT / "var" / "bench" / f"{time.strftime('%Y-%m-%d-%H%M%S')}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(results), indent=1, ensure_ascii=False))
-    print(f"\nraw: {path.relative_to(ROOT)}")
+    print(f"raw: {path.relative_to(ROOT)}")
 
 
 def _say(text: str) -> None:

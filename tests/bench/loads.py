@@ -45,9 +45,8 @@ class Selection:
 
 
 def select(words: Iterable[str]) -> Selection:
-    """All, or of each kind (servers, bodies, connections, delays) those named; the other parts only when they are named themselves.
-
-    Words may have stars: `audited-*`. Raises UnknownWordError.
+    """All, or of each kind (servers, bodies, connections, delays, parts) those named. Parts are left out where only others are named,
+    and loads where only parts and servers are. Words may have stars: `audited-*`. Raises UnknownWordError.
     """
     words = list(words)
     kinds = [
@@ -64,7 +63,7 @@ def select(words: Iterable[str]) -> Selection:
     servers, bodies, connections, delays, parts = (some or kind for some, kind in zip(named, kinds, strict=True))
     if words and not named[-1]:
         parts = []
-    if named[-1] and not any(named[:-1]):
-        servers = []
+    if named[-1] and not any(named[1:-1]):
+        return Selection(servers, [], parts)
     loads = [load for load in LOADS if load.body in bodies and str(load.connections) in connections and f"{load.delay_ms}ms" in delays]
     return Selection(servers, loads, parts)

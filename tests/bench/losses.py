@@ -1,7 +1,6 @@
 """Calls that the upstream took and the log does not know: after full throttle, after an ordinary end, and after kill -9 amid load."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,11 +14,7 @@ _CONNECTIONS: Final = 32
 _PATIENCE: Final = 12.0
 """DRF-API-Logger's own clock strikes every 10 seconds: what is not there by then will never be."""
 
-MANNERS: Final[dict[str, Callable[[Server], object]]] = {
-    "load, then rest": lambda server: None,
-    "load, then SIGTERM": lambda server: server.stop(),
-    "kill -9 amid load": lambda server: server.kill(),
-}
+REST, TERM, KILL = "load, then rest", "load, then SIGTERM", "kill -9 amid load"
 
 
 @dataclass(frozen=True)
@@ -39,14 +34,16 @@ def all_losses(names: list[str], place: Place, body: Path, seconds: float) -> li
         _loss(SERVERS[name](name, place), manner, place, body, seconds)
         for name in names
         if name.startswith(("audited", "drf")) and not name.endswith("-x2")
-        for manner in MANNERS
+        for manner in (REST, TERM, KILL)
     ]
 
 
 def _loss(server: Server, manner: str, place: Place, body: Path, seconds: float) -> Loss:
     before = place.sandbox.stored()
     try:
-        wrk.run(server.url, body, server.headers, _CONNECTIONS, seconds, lambda: MANNERS[manner](server))
+        wrk.run(server.url, body, server.headers, _CONNECTIONS, seconds, server.kill if manner == KILL else lambda: None)
+        if manner == TERM:
+            server.stop()
         time.sleep(0.3)
         stored = place.sandbox.stored() - before
         behind = stored - _logged(server)

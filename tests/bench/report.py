@@ -30,8 +30,8 @@ _MEMORY_GOAL: Final = 500
 class Results:
     """All that one run of the bench found."""
 
-    machine: dict[str, str]
-    conditions: str
+    machine: dict[str, str] = field(default_factory=dict)
+    conditions: str = ""
     figures: list[Figure] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
