@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPECTRAL := $(VENV)/node/node_modules/.bin/spectral
 
-.PHONY: run test test-chaos lint clean openapi
+.PHONY: run test test-chaos lint bench clean openapi
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/python -m rudderproxy.development
@@ -25,6 +25,11 @@ lint: $(VENV)/.tests
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(SPECTRAL) && $(SPECTRAL) lint docs/openapi.json --fail-severity hint; \
 	elif [ -n "$$CI" ]; then echo "lint: npm is missing, and CI skips nothing" >&2; exit 1; \
 	else echo "lint: npm is missing, so docs/openapi.json was not linted (apt-get install npm)"; fi
+
+# Measures the gateway beside other ways of doing the same, and writes docs/performance.md. QUICK=1: seconds only, nothing written.
+# BENCH="audited-postgresql small 32": only these; `make bench BENCH=help` lists the names.
+bench: $(VENV)/.tests $(VENV)/.bench
+	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(BENCH)
 
 # Writes the committed copy of the OpenAPI document anew.
 openapi: $(VENV)/.tests
@@ -48,6 +53,15 @@ $(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
 $(VENV)/.tests: tests/requirements.txt $(VENV)/.runtime
 	@echo "installing what tests/requirements.txt names into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+# The baseline is no dependency, so it lies apart; beside it the same packages as in $(VENV).
+$(VENV)/.bench: tests/bench/requirements.txt $(VENV)/.runtime
+	@echo "installing what tests/bench/requirements.txt names into $(VENV)/bench ..."
+	@$(BIN)/python -m venv $(VENV)/bench
+	@$(BIN)/python -m pip freeze --disable-pip-version-check > $(VENV)/bench/constraints.txt
+	@$(VENV)/bench/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/bench/constraints.txt \
+		-r requirements.txt -r tests/bench/requirements.txt
 	@touch $@
 
 $(SPECTRAL):

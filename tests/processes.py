@@ -57,9 +57,10 @@ def missing(package: str, program: str) -> None:
 
 
 class PostgreSQL:
-    """A cluster of one's own, run by an unprivileged user."""
+    """A cluster of one's own, run by an unprivileged user. `settings` are PostgreSQL's; a log that must last wants fsync="on"."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.settings = {"fsync": "off", **settings}
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin")) or [str(Path(p).parent) for p in [shutil.which("initdb")] if p]
         if not found:
             missing("postgresql", "PostgreSQL")
@@ -87,7 +88,8 @@ class PostgreSQL:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} -c fsync=off"
+        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.folder), **self.settings}
+        options = " ".join([f"-p {self.port}", *(f"-c {name}={value}" for name, value in settings.items())])
         self._run("pg_ctl", "-D", "data", "-w", "-o", options, "-l", "log", "start")
 
     def stop(self) -> None:
