@@ -1,6 +1,20 @@
-"""The gateway's web server with the settings module of the environment; the project in it needs none of the gateway's apps."""
+"""Django as its users run it: the same web server as the gateway's, by its WSGI side, with as many threads."""
 
-from gateway.api.management.commands.run_web import Command
+import os
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
 
 if __name__ == "__main__":
-    Command().run_from_argv(["serve", "run_web"])
+    Granian(
+        "django.core.wsgi:get_wsgi_application",
+        factory=True,
+        address="127.0.0.1",
+        port=int(os.environ["GATEWAY_PORT"]),
+        interface=Interfaces.WSGI,
+        blocking_threads=64,
+        backpressure=1024,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_access=False,
+    ).serve()
