@@ -1,10 +1,12 @@
 """The Celery app. Messages only ring a bell: the database holds what there is to do."""
 
 import os
+import threading
+from time import sleep
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_ready
+from celery.signals import beat_embedded_init, worker_process_init, worker_ready
 from django.db import connections
 from kombu.transport import TRANSPORT_ALIASES
 
@@ -25,3 +27,15 @@ def _forget_connections(**_: Any) -> None:
 def _close_calls_of_before(sender: Any, **_: Any) -> None:
     """Calls that a crash left open long ago: one look through the whole log, at the start only."""
     app.send_task("gateway.audit.tasks.close_overdue_calls", kwargs={"whole_log": True}, expires=60)
+
+
+@beat_embedded_init.connect
+def _end_with_the_worker(**_: Any) -> None:
+    """The clock is a process of its own. A killed worker would leave it ticking, one more with each restart."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        sleep(1)
+    os._exit(1)

@@ -20,6 +20,13 @@ from gateway.upstream import client as upstream_client
 from tests.environment import VAR
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long tests run only where they are asked for: `-m chaos`."""
+    if "chaos" not in config.option.markexpr:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("chaos")])
+        items[:] = [item for item in items if not item.get_closest_marker("chaos")]
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> None:
     """SQLite in a file, as in service: one in memory has no WAL and no other connections."""

@@ -47,13 +47,14 @@ def missing(package: str, program: str) -> None:
 class PostgreSQL:
     """A cluster of one's own, run by an unprivileged user."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, fsync: bool = False) -> None:
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin")) or [str(Path(p).parent) for p in [shutil.which("initdb")] if p]
         if not found:
             missing("postgresql", "PostgreSQL")
         self.bin = Path(found[-1])
         self.folder = folder
         self.port = free_port()
+        self._fsync = "on" if fsync else "off"
         self._user = self._unprivileged()
         if self._user:
             shutil.chown(folder, self._user)
@@ -75,7 +76,7 @@ class PostgreSQL:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} -c fsync=off"
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} -c fsync={self._fsync}"
         self._run("pg_ctl", "-D", "data", "-w", "-o", options, "-l", "log", "start")
 
     def stop(self) -> None:
