@@ -81,7 +81,9 @@ class Ledger:
 
     def _of_outcomes(self) -> Iterator[str]:
         for id_, rows in self.outcomes.items():
-            if [row.number for row in rows] not in ([1], [1, 2]) or (len(rows) == 2 and rows[0].result != "unknown"):
+            first, *later = rows
+            truth = not later or (first.result == "unknown" and later[0].reason != "deadline_passed")
+            if [row.number for row in rows] not in ([1], [1, 2]) or not truth:
                 yield f"{id_} has the outcomes {[row.result for row in rows]}"
         for id_ in self.open():
             yield f"{id_} has no outcome"
@@ -120,8 +122,8 @@ class Ledger:
             yield f"{request.key} arrived, and its caller was told that nothing was sent"
         if len(answers) > 1 or any(told.status not in (0, 200, 503) for told in request.told[first:]):
             yield f"{request.key} was answered with 200 and later otherwise: {request.told}"
-        if any(told.reason == "outcome_unknown" for told in request.told) and not any(self.last(c.id) == "unknown" for c in calls if c.tries):
-            yield f"{request.key} was told an unknown outcome, and none is in the log"
+        if not tries and any(told.reason == "outcome_unknown" for told in request.told):
+            yield f"{request.key} was told an unknown outcome, and has no try"
 
 
 def _id(value: Any) -> str:

@@ -44,7 +44,7 @@ def test_random_kills_break_no_promise(supervisor_with, database, upstream, kill
     load.start()
     try:
         for kind in order:
-            time.sleep(random.uniform(0.1, 1.0))
+            time.sleep(random.uniform(0.0, 0.8))
             kinds[kind]()
     finally:
         load.stop()

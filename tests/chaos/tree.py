@@ -10,8 +10,11 @@ from tests.processes import wait_for
 
 def children(pid: int) -> list[int]:
     """The processes that this one started and that still run."""
-    lists = Path(f"/proc/{pid}/task").glob("*/children")
-    return [child for found in lists for child in map(int, found.read_text().split()) if runs(child)]
+    found: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += map(int, children.read_text().split())
+    return [child for child in found if runs(child)]
 
 
 def tree(pid: int) -> list[int]:
