@@ -28,8 +28,8 @@ def _forget_connections(**_: Any) -> None:
 
 @worker_ready.connect
 def _close_calls_of_before(sender: Any, **_: Any) -> None:
-    """Calls that a crash left open long ago: one look through the whole log, at the start only."""
-    app.send_task("gateway.audit.tasks.close_overdue_calls", kwargs={"whole_log": True}, expires=60)
+    """Calls that a crash left open long ago: one look through the whole log, at the start only, however long the log may still be away."""
+    app.send_task("gateway.audit.tasks.close_overdue_calls", kwargs={"whole_log": True})
 
 
 # The clock is a process of its own: without it a worker would wait for ever, and a clock without its worker would tick on beside the next one's.

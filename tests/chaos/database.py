@@ -3,15 +3,15 @@
 import sqlite3
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
-from gateway.audit.models import new_id
 from tests.chaos.tree import kill, kill_tree
 from tests.processes import PostgreSQL, wait_for
 
@@ -39,7 +39,7 @@ class Database(ABC):
         """Until a writer waits for what is held."""
 
     @abstractmethod
-    def copy_call(self, id_: str, times: int) -> None:
+    def copy_call(self, id_: str, ids: Iterable[UUID]) -> None:
         """More calls like this one, without outcomes."""
 
     @abstractmethod
@@ -76,11 +76,11 @@ class SQLite(Database):
     def wait_until_blocked(self) -> None:
         time.sleep(UNTIL_BLOCKED)
 
-    def copy_call(self, id_: str, times: int) -> None:
+    def copy_call(self, id_: str, ids: Iterable[UUID]) -> None:
         with self.connected() as connection:
             row = _row(connection, id_.replace("-", ""))
             connection.execute("BEGIN")
-            connection.executemany(_insertion(row, "?"), [[*({**row, "id": new_id().hex}).values()] for _ in range(times)])
+            connection.executemany(_insertion(row, "?"), [[*({**row, "id": new.hex}).values()] for new in ids])
             connection.execute("COMMIT")
 
     def faults(self) -> list[str]:
@@ -114,10 +114,10 @@ class ServedPostgreSQL(Database):
         with self.connected() as connection:
             wait_for(lambda: connection.execute(statement).fetchall())
 
-    def copy_call(self, id_: str, times: int) -> None:
+    def copy_call(self, id_: str, ids: Iterable[UUID]) -> None:
         with self.connected() as connection, connection.cursor() as cursor:
             row = _row(connection, id_)
-            cursor.executemany(_insertion(row, "%s"), [[*({**row, "id": new_id()}).values()] for _ in range(times)])
+            cursor.executemany(_insertion(row, "%s"), [[*({**row, "id": new}).values()] for new in ids])
 
     def faults(self) -> list[str]:
         with self.connected() as connection:
@@ -144,7 +144,7 @@ class ServedPostgreSQL(Database):
         kill_tree(int(lock.read_text().split()[0]))
         # PostgreSQL takes one that only waits to be reaped for one that runs.
         lock.unlink()
-        (folder / f".s.PGSQL.{self._cluster.port}.lock").unlink()
+        (folder / f".s.PGSQL.{self._cluster.port}.lock").unlink(missing_ok=True)
         self._cluster.start()
 
     def _answers(self) -> bool:
