@@ -1,10 +1,15 @@
 """The Celery app. Messages only ring a bell: the database holds what there is to do."""
 
 import os
+import threading
+from time import sleep
 from typing import Any
 
+from billiard import current_process
 from celery import Celery
-from celery.signals import worker_process_init, worker_ready
+from celery.platforms import EX_FAILURE
+from celery.signals import beat_embedded_init, worker_process_init, worker_ready
+from celery.worker import state
 from django.db import connections
 from kombu.transport import TRANSPORT_ALIASES
 
@@ -23,5 +28,32 @@ def _forget_connections(**_: Any) -> None:
 
 @worker_ready.connect
 def _close_calls_of_before(sender: Any, **_: Any) -> None:
-    """Calls that a crash left open long ago: one look through the whole log, at the start only."""
-    app.send_task("gateway.audit.tasks.close_overdue_calls", kwargs={"whole_log": True}, expires=60)
+    """Calls that a crash left open long ago: one look through the whole log, at the start only, however long the log may still be away."""
+    app.send_task("gateway.audit.tasks.close_overdue_calls", kwargs={"whole_log": True})
+
+
+# The clock is a process of its own: without it a worker would wait for ever, and a clock without its worker would tick on beside the next one's.
+
+
+@beat_embedded_init.connect
+def _end_with_the_worker(**_: Any) -> None:
+    worker: int = current_process()._parent_pid  # type: ignore[attr-defined]
+    threading.Thread(target=_exit_after, args=(worker,), daemon=True).start()
+
+
+@worker_ready.connect
+def _end_with_the_clock(sender: Any, **_: Any) -> None:
+    if clock := sender.controller.beat:
+        threading.Thread(target=_stop_after, args=(clock,), daemon=True).start()
+
+
+def _exit_after(parent: int) -> None:
+    while os.getppid() == parent:
+        sleep(1)
+    os._exit(EX_FAILURE)
+
+
+def _stop_after(clock: Any) -> None:
+    clock.join()
+    if state.should_stop is None and state.should_terminate is None:
+        state.should_stop = EX_FAILURE  # type: ignore[assignment]

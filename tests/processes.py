@@ -59,7 +59,7 @@ def missing(package: str, program: str) -> None:
 class PostgreSQL:
     """A cluster of one's own, run by an unprivileged user. `settings` are PostgreSQL's; a log that must last wants fsync="on"."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *initdb: str, **settings: str) -> None:
         self.settings = {"fsync": "off", **settings}
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin")) or [str(Path(p).parent) for p in [shutil.which("initdb")] if p]
         if not found:
@@ -70,7 +70,7 @@ class PostgreSQL:
         self.user = self._unprivileged()
         if self.user:
             shutil.chown(folder, self.user)
-        self._run("initdb", "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "--no-sync", "--wal-segsize=1")
+        self._run("initdb", "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "--no-sync", *initdb)
         self._databases = 0
         self.start()
 

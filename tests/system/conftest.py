@@ -16,7 +16,7 @@ from tests.processes import Gateway, PostgreSQL
 def postgresql() -> Iterator[PostgreSQL]:
     """A PostgreSQL cluster for the session; in a folder that its own user can reach, which pytest's are not."""
     folder = Path(tempfile.mkdtemp(prefix="gateway-postgresql-"))
-    cluster = PostgreSQL(folder)
+    cluster = PostgreSQL(folder, "--wal-segsize=1")
     yield cluster
     cluster.stop()
     shutil.rmtree(folder, ignore_errors=True)

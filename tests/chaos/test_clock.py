@@ -1,0 +1,19 @@
+"""The worker and its clock are two processes: neither runs on without the other."""
+
+import pytest
+
+from tests.chaos.tree import children, kill, runs
+from tests.processes import wait_for
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True, scope="module")
+def test_a_killed_worker_takes_its_clock_along_and_a_killed_clock_its_worker(supervisor_with, database):
+    supervisor = supervisor_with()
+    wait_for(lambda: "beat: Starting" in supervisor.gateway.log)
+    clocks = children(supervisor.worker.pid)
+    assert clocks
+    supervisor.restart_worker()
+    wait_for(lambda: not any(map(runs, clocks)), 10)
+
+    wait_for(lambda: kill(*children(supervisor.worker.pid)) or supervisor.worker.poll() is not None)
+    assert supervisor.worker.returncode == 1
