@@ -2,7 +2,6 @@
 
 import os
 import threading
-from time import sleep
 from typing import Any
 
 from billiard import current_process
@@ -12,6 +11,8 @@ from celery.signals import beat_embedded_init, worker_process_init, worker_ready
 from celery.worker import state
 from django.db import connections
 from kombu.transport import TRANSPORT_ALIASES
+
+from rudderproxy import parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rudderproxy.settings")
 TRANSPORT_ALIASES["embedded"] = "rudderproxy.broker:Transport"
@@ -38,19 +39,13 @@ def _close_calls_of_before(sender: Any, **_: Any) -> None:
 @beat_embedded_init.connect
 def _end_with_the_worker(**_: Any) -> None:
     worker: int = current_process()._parent_pid  # type: ignore[attr-defined]
-    threading.Thread(target=_exit_after, args=(worker,), daemon=True).start()
+    parent.watch(worker, lambda: os._exit(EX_FAILURE))
 
 
 @worker_ready.connect
 def _end_with_the_clock(sender: Any, **_: Any) -> None:
     if clock := sender.controller.beat:
         threading.Thread(target=_stop_after, args=(clock,), daemon=True).start()
-
-
-def _exit_after(parent: int) -> None:
-    while os.getppid() == parent:
-        sleep(1)
-    os._exit(EX_FAILURE)
 
 
 def _stop_after(clock: Any) -> None:

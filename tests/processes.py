@@ -9,14 +9,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+
+from tests.tree import kill_tree, tree
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,27 +26,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """The condition's value as soon as it is true; fails after `seconds`."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError("did not happen in time")
-
-
-def children(pid: int) -> list[int]:
-    """The pids of a process's children."""
-    found = []
-    for status in glob.glob("/proc/[0-9]*/stat"):
-        with suppress(OSError):
-            after_name = Path(status).read_text().rpartition(")")[2].split()
-            if int(after_name[1]) == pid:
-                found.append(int(status.split("/")[2]))
-    return found
 
 
 def missing(package: str, program: str) -> None:
@@ -110,8 +90,7 @@ class PostgreSQL:
     @property
     def pids(self) -> list[int]:
         """The postmaster, and its children after it."""
-        postmaster = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
-        return [postmaster, *children(postmaster)]
+        return tree(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
 
     def sql(self, database: str, statement: str) -> str:
         """Run a statement by psql; what it prints."""
@@ -181,9 +160,7 @@ class Gateway:
     def kill_web(self) -> None:
         """As a crash does, and all its children with it."""
         for process in [one for one in self._processes if one.poll() is None and "run_web" in one.args]:
-            for pid in (process.pid, *children(process.pid)):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            kill_tree(process.pid)
             process.wait()
 
     def start_worker(self) -> subprocess.Popen[bytes]:

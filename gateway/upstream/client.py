@@ -13,6 +13,7 @@ import pybreaker
 import requests
 import urllib3.exceptions
 from django.conf import settings
+from urllib3.response import BaseHTTPResponse
 
 from gateway.upstream.flight import Flight, current
 from gateway.upstream.session import UpstreamSession
@@ -72,14 +73,17 @@ def state(seconds: float = 1.0) -> str:
 
 def close() -> None:
     """Close pooled connections and forget the circuit breaker's state."""
-    _session().close()
-    _session.cache_clear()
+    while _sessions:
+        _sessions.popitem()[1].close()
     _breaker.cache_clear()
 
 
-@lru_cache(maxsize=1)
+_sessions: Final[dict[tuple[str, str], UpstreamSession]] = {}
+
+
 def _session() -> UpstreamSession:
-    return UpstreamSession(settings.GATEWAY_CA_BUNDLE)
+    key = settings.RUDDERSTACK_BASE_URL, settings.GATEWAY_CA_BUNDLE
+    return _sessions.get(key) or _sessions.setdefault(key, UpstreamSession(*key))
 
 
 @lru_cache(maxsize=1)
@@ -99,27 +103,17 @@ def _flight(seconds: float) -> Flight:
 
 
 def _exchange(method: str, path: str, headers: Mapping[str, str], body: bytes, flight: Flight, started: float) -> Reply:
-    url = f"{settings.RUDDERSTACK_BASE_URL}{path}"
+    token = current.set(flight)
     try:
         encoded = {name: value.encode("latin-1") for name, value in {**headers, "User-Agent": USER_AGENT}.items()}
-        request = requests.Request(method, url, headers=encoded, data=body).prepare()
+        with closing(_session().exchange(method, path, encoded, body)) as response:
+            content, given = _read(response), response.headers
+            kind, retry_after = given.get("Content-Type", ""), given.get("Retry-After")
+            return Reply(response.status, kind, content, retry_after, max(1, flight.attempts), _milliseconds(started))
     except (requests.RequestException, ValueError):
         # No URL, or a header that cannot be sent; the exception quotes it.
         raise SendError("not_sendable", flight, started) from None
-    token = current.set(flight)
-    try:
-        response = _session().send(request, stream=True, timeout=None, allow_redirects=False)
-        with closing(response):
-            content = _read(response)
-            return Reply(
-                response.status_code,
-                response.headers.get("Content-Type", ""),
-                content,
-                response.headers.get("Retry-After"),
-                max(1, flight.attempts),
-                _milliseconds(started),
-            )
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, _TooLongError) as error:
+    except (urllib3.exceptions.HTTPError, OSError, _TooLongError) as error:
         reason = _reason(error, flight)
         _logger.warning("no whole answer from RudderStack: %s (%s)", reason, type(error).__name__)
         raise SendError(reason, flight, started) from None
@@ -131,9 +125,9 @@ class _TooLongError(Exception):
     pass
 
 
-def _read(response: requests.Response) -> bytes:
+def _read(response: BaseHTTPResponse) -> bytes:
     parts, size = [], 0
-    while part := response.raw.read(64 * 1024, decode_content=False):
+    while part := response.read(64 * 1024, decode_content=False):
         parts.append(part)
         size += len(part)
         if size > ANSWER_CAP:
@@ -143,7 +137,7 @@ def _read(response: requests.Response) -> bytes:
 
 def _reason(error: Exception, flight: Flight) -> str:
     if not flight.sent:
-        if isinstance(error, requests.exceptions.SSLError):
+        if isinstance(getattr(error, "reason", error), urllib3.exceptions.SSLError):
             return "tls_failed"
         return "connect_failed"
     if isinstance(error, _TooLongError):

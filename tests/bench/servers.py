@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import requests
 
-from tests.bench import usage
 from tests.processes import ROOT, Gateway, PostgreSQL, free_port, wait_for
+from tests.tree import kill_tree
 
 BENCH_BIN: Final = Path(sys.prefix) / "bench" / "bin"
 """The virtual environment of the baseline and of py-spy: see the Makefile."""
@@ -35,8 +35,7 @@ class Server:
     def kill(self) -> None:
         """As a power cut would end it: every process at once, the one first that would start others anew."""
         assert self.process
-        for pid in usage.family(self.process.pid):
-            os.kill(pid, signal.SIGKILL)
+        kill_tree(self.process.pid)
         self.process.wait()
 
 

@@ -13,6 +13,7 @@ from tests.bench.loads import LOADS, Load
 from tests.bench.measure import Figure, Sample, Tally, flaws
 from tests.bench.servers import SERVERS, Place, Sandbox, Server
 from tests.processes import ROOT, missing, wait_for
+from tests.tree import tree
 
 GOOD = """Running 1m test @ http://127.0.0.1:18555/internal/v1/replay
   1 threads and 2 connections
@@ -137,7 +138,7 @@ def test_stacks_are_shared_out():
 def test_children_count_too():
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
-        wait_for(lambda: len(usage.family(process.pid)) == 2)
+        wait_for(lambda: len(tree(process.pid)) == 2)
         wait_for(lambda: usage.peak_mb(process.pid) > 10)
         assert process.stdin
         process.stdin.close()

@@ -4,19 +4,12 @@ import contextlib
 import os
 from pathlib import Path
 
-
-def family(pid: int) -> list[int]:
-    """The process, then its children and theirs."""
-    pids = [pid]
-    for one in pids:
-        with contextlib.suppress(OSError):
-            pids += [int(child) for task in Path(f"/proc/{one}/task").iterdir() for child in (task / "children").read_text().split()]
-    return pids
+from tests.tree import tree
 
 
 def forget_peaks(pid: int) -> None:
     """Count from what is resident now."""
-    for one in family(pid):
+    for one in tree(pid):
         with contextlib.suppress(OSError):
             Path(f"/proc/{one}/clear_refs").write_text("5")
 
@@ -24,7 +17,7 @@ def forget_peaks(pid: int) -> None:
 def peak_mb(pid: int) -> float:
     """The sum of every process's own peak of resident memory, in MB; pages that are shared count for each, so the truth is no higher."""
     total = 0
-    for one in family(pid):
+    for one in tree(pid):
         with contextlib.suppress(OSError):
             lines = Path(f"/proc/{one}/status").read_text().splitlines()
             total += sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
@@ -34,7 +27,7 @@ def peak_mb(pid: int) -> float:
 def cpu_seconds(pid: int) -> float:
     """Processor time since the start, of the processes that live."""
     ticks = 0
-    for one in family(pid):
+    for one in tree(pid):
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])

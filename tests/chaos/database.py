@@ -12,8 +12,8 @@ from uuid import UUID
 
 import psycopg
 
-from tests.chaos.tree import kill, kill_tree
 from tests.processes import PostgreSQL, wait_for
+from tests.tree import kill, kill_tree
 
 UNTIL_BLOCKED = 0.5
 """Seconds in which a writer surely has come to the lock of SQLite, where nobody can see it wait."""

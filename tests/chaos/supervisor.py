@@ -4,8 +4,8 @@ from random import Random
 
 import requests
 
-from tests.chaos.tree import children, kill, kill_tree, runs
 from tests.processes import Gateway, wait_for
+from tests.tree import children, kill, kill_tree, runs
 
 
 class Supervisor:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.chaos.tree import children, kill, runs
 from tests.processes import wait_for
+from tests.tree import children, kill, runs
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True, scope="module")

@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from tests.chaos.mixture import Mixture
-from tests.processes import ROOT, children, wait_for
+from tests.processes import ROOT, wait_for
+from tests.tree import children
 
 SECONDS = float(os.environ.get("SOAK_SECONDS") or 300)
 FAULTS = (("delay", {"seconds": 0.3}), ("half_answer", {}), ("reset_after", {}), ("500", {}), ("429", {"retry_after": 1}), ("html", {}))

@@ -15,7 +15,8 @@ import psycopg
 import pytest
 
 from tests.conftest import GOOD
-from tests.processes import children, wait_for
+from tests.processes import wait_for
+from tests.tree import children
 
 CALLERS = 64
 SECONDS = 3.0

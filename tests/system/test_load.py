@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import GOOD
-from tests.processes import children, wait_for
+from tests.processes import wait_for
+from tests.tree import children
 
 MEGABYTE = 1024 * 1024
 BODY = json.dumps(GOOD["replay"]).encode()

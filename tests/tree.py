@@ -5,7 +5,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from tests.processes import wait_for
+from tests.waiting import wait_for
 
 
 def children(pid: int) -> list[int]:
