@@ -6,59 +6,86 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any, Final
 
+from csp.constants import HEADER
+from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.core import signals
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
-from django.http import HttpRequest, HttpResponseBase
+from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.common import CommonMiddleware
+from django.middleware.security import SecurityMiddleware
 
 from gateway.api.authentication import is_known
 from gateway.api.problems import bad_request
+from gateway.api.request_id import RequestIdMiddleware
 from gateway.api.upload import Held, Receive, Upload
 from gateway.operations import PREFIX
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+Way = Callable[[HttpRequest], Any]
 
 _PAGE_THREADS: Final = 8
 """For all but the operations: probes and the admin answer while every other thread waits for RudderStack."""
 
 
 class Front(BaseHandler):
-    """Django in threads, behind an event loop that takes bodies in and gives answers out."""
+    """Django in threads, behind an event loop that takes bodies in and gives answers out.
+
+    Calls have a shorter way than pages: none of what sessions, forms and files need.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.load_middleware()
-        self._calls = ThreadPoolExecutor(settings.GATEWAY_WEB_THREADS, "call")
-        self._pages = ThreadPoolExecutor(_PAGE_THREADS, "page")
+        self._policy = CSPMiddleware(lambda _: HttpResponse()).process_response(HttpRequest(), HttpResponse()).headers[HEADER]
+        chain: Way = convert_exception_to_response(self._with_policy)
+        for middleware in (XFrameOptionsMiddleware, CommonMiddleware, SecurityMiddleware, RequestIdMiddleware):
+            chain = convert_exception_to_response(middleware(chain))
+        self._call = chain
+        self._call_threads = ThreadPoolExecutor(settings.GATEWAY_WEB_THREADS, "call")
+        self._page_threads = ThreadPoolExecutor(_PAGE_THREADS, "page")
         self._held = Held()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """One request."""
         run = asyncio.get_running_loop().run_in_executor
-        threads = self._calls if scope["path"].startswith(PREFIX) else self._pages
+        is_call = scope["path"].startswith(PREFIX)
+        threads = self._call_threads if is_call else self._page_threads
         upload = Upload(scope, receive, self._held)
         try:
             await upload.take_in(lambda authorization: run(threads, is_known, authorization))
-            status, headers, content = await run(threads, self._answer, scope, upload)
+            status, headers, content = await run(threads, self._answer, scope, upload, self._call if is_call else self._page)
         finally:
             upload.let_go()
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    def _answer(self, scope: dict[str, Any], upload: Upload) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    def _answer(self, scope: dict[str, Any], upload: Upload, way: Way) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """What Django says: status, headers, content."""
-        signals.request_started.send(type(self), scope=scope)
         try:
             request = ASGIRequest(scope, BytesIO(upload.content))
         except UnicodeDecodeError:  # in the query string
             response: HttpResponseBase = bad_request(HttpRequest())
         else:
             request.trouble = upload.trouble  # type: ignore[attr-defined]
-            response = self.get_response(request)
+            response = way(request)
         content = b"".join(response)
         response.setdefault("Content-Length", str(len(content)))
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
         headers += [(b"Set-Cookie", cookie.OutputString().encode("latin-1")) for cookie in response.cookies.values()]
-        response.close()
+        if way == self._page:
+            response.close()
         return response.status_code, headers, content
+
+    def _page(self, request: HttpRequest) -> Any:
+        """With all of the settings' middleware, and connections closed that Django would close."""
+        signals.request_started.send(type(self), scope=None)
+        return self.get_response(request)
+
+    def _with_policy(self, request: HttpRequest) -> Any:
+        response = self._get_response(request)  # type: ignore[attr-defined]
+        response.headers[HEADER] = self._policy
+        return response

@@ -6,7 +6,8 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any, Final
 
-from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import AutoField, CharField, Field, IntegerField, Model, TextField
 
 from gateway.audit.postgresql.base import DeadlineConnection, NoAnswerError, visit
@@ -43,33 +44,37 @@ def configure(database: dict[str, Any], threads: int) -> dict[str, Any]:
 
 
 @contextmanager
-def using_log(seconds: float = POSTGRESQL_WAIT) -> Iterator[None]:
+def using_log(seconds: float = POSTGRESQL_WAIT) -> Iterator[BaseDatabaseWrapper]:
     """Round the statements of one visit to the log: together they take no longer, and no connection is held on to afterwards."""
+    # Not by Django's proxy, which looks for this thread's connection at each step.
+    database = connections[DEFAULT_DB_ALIAS]
     before = getattr(visit, "ends", None)
     visit.ends = before or monotonic() + seconds
     try:
-        yield
+        yield database
     except DatabaseError:
         # A file opened while it could only be read stays so.
-        if connection.vendor == "sqlite" and not connection.in_atomic_block:
-            connection.close()
+        if database.vendor == "sqlite" and not database.in_atomic_block:
+            database.close()
         raise
     finally:
         visit.ends = before
-        release()
+        if database.vendor == "postgresql" and not database.in_atomic_block:
+            # Back to the pool, so that none is held while RudderStack is waited for.
+            database.close()
 
 
 @contextmanager
-def writing_log(ends: float) -> Iterator[None]:
+def writing_log(ends: float) -> Iterator[BaseDatabaseWrapper]:
     """`using_log` for writes that began to wait before: they take until `ends`, by `time.monotonic`."""
     left = ends - monotonic()
     if left < 0:
         raise OperationalError("the log is busy")
-    with using_log(left):
-        if connection.vendor == "sqlite":
-            connection.ensure_connection()
-            connection.connection.execute(f"PRAGMA busy_timeout={int(left * 1000)}")
-        yield
+    with using_log(left) as database:
+        if database.vendor == "sqlite":
+            database.ensure_connection()
+            database.connection.execute(f"PRAGMA busy_timeout={int(left * 1000)}")
+        yield database
 
 
 def insert(rows: Sequence[Model], ends: float) -> None:
@@ -78,18 +83,19 @@ def insert(rows: Sequence[Model], ends: float) -> None:
     for row in rows:
         models.setdefault(type(row), []).append(row)
     # One statement is its own transaction: two ways to the server less.
-    one = len(models) == 1 and not connection.in_atomic_block
-    with writing_log(ends), nullcontext() if one else transaction.atomic():
-        for model, of_model in models.items():
-            _insert(model, of_model)
+    with writing_log(ends) as database:
+        one = len(models) == 1 and not database.in_atomic_block
+        with nullcontext() if one else transaction.atomic():
+            for model, of_model in models.items():
+                _insert(database, model, of_model)
     for row in rows:
         row._state.adding = False
 
 
-def _insert(model: type[Model], rows: list[Model]) -> None:
-    statement, places, fields = _statement(model, connection.vendor)
-    values = [prepare(getattr(row, name), connection) if prepare else getattr(row, name) for row in rows for name, prepare in fields]
-    with connection.cursor() as cursor:
+def _insert(database: BaseDatabaseWrapper, model: type[Model], rows: list[Model]) -> None:
+    statement, places, fields = _statement(model, database.vendor)
+    values = [prepare(getattr(row, name), database) if prepare else getattr(row, name) for row in rows for name, prepare in fields]
+    with database.cursor() as cursor:
         cursor.execute(statement + ", ".join([places] * len(rows)), values)
 
 
@@ -114,9 +120,3 @@ def write_through() -> None:
     """A write that reaches the disk and leaves no row. A row that is rolled back does on PostgreSQL, on SQLite it never leaves memory."""
     if connection.vendor == "sqlite":
         connection.cursor().execute("PRAGMA user_version = 0")
-
-
-def release() -> None:
-    """Give a pooled connection back, so that none is held while RudderStack is waited for."""
-    if connection.vendor == "postgresql" and not connection.in_atomic_block:
-        connection.close()

@@ -35,7 +35,7 @@ _HEADER_CHARACTERS: Final = 512
 _LONGEST_SECRET: Final = 256
 _LOOK_AT: Final = 4
 """Text this many times longer than what is kept is looked at for secrets, so that none is cut in half before it is known."""
-_API_KEY: Final = re.compile(r"rgw_[A-Za-z0-9_-]{20,}")
+_API_KEY: Final = r"rgw_[A-Za-z0-9_-]{20,}"
 # Every repetition is bounded: a text made to be slow must not be.
 _PATTERNS: Final = (
     re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/@]{1,100}:[^\s/]{1,200}@", re.IGNORECASE),  # credentials in addresses
@@ -59,9 +59,7 @@ def mask(text: str) -> str:
 
 def hide(text: str) -> str:
     """`text` without what the settings know as secret, and without keys of this gateway; all else is as it was."""
-    for secret in _known_secrets():
-        text = text.replace(secret, MASK)
-    return _API_KEY.sub(MASK, text)
+    return _hidden().sub(MASK, text)
 
 
 def without_secrets(content: bytes) -> bytes:
@@ -95,6 +93,12 @@ def _masked(match: re.Match[str]) -> str:
 
 
 @lru_cache(maxsize=1)
+def _hidden() -> re.Pattern[str]:
+    """What is hidden wherever it stands; of secrets that are within others, the longer one first."""
+    return re.compile("|".join([*map(re.escape, _known_secrets()), _API_KEY]))
+
+
+@lru_cache(maxsize=1)
 def _known_secrets() -> tuple[str, ...]:
     user, password, keys = settings.RUDDERSTACK_USER, settings.RUDDERSTACK_PASS, settings.RUDDERSTACK_WRITE_KEYS.values()
     pairs = [f"{user}:{password}", *(f"{key}:" for key in keys)]
@@ -107,3 +111,4 @@ def _known_secrets() -> tuple[str, ...]:
 @receiver(setting_changed, dispatch_uid="gateway.audit.redaction")
 def _forget_secrets(**_: object) -> None:
     _known_secrets.cache_clear()
+    _hidden.cache_clear()
