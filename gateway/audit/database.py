@@ -18,8 +18,6 @@ POSTGRESQL_WAIT: Final = 1.0
 """Seconds that one visit to the log may take; measured on this side, as a frozen server keeps no time."""
 _POOL_WAIT: Final = 0.8
 """Seconds of them that may go into waiting for a connection."""
-_LANES: Final = 4
-"""Threads that write to PostgreSQL at once, each for all that wait."""
 
 
 def is_doubtful(error: BaseException) -> bool:
@@ -111,9 +109,9 @@ def _statement(model: type[Model], vendor: str) -> tuple[str, str, list[tuple[st
     return statement, f"({', '.join(['%s'] * len(fields))})", named
 
 
-def writer() -> tuple[int, float]:
-    """How many threads may write at once, and how many seconds a write may take with all its waiting."""
-    return (1, SQLITE_WAIT) if connection.vendor == "sqlite" else (_LANES, POSTGRESQL_WAIT)
+def seconds_to_write() -> float:
+    """How long a write may take with all its waiting."""
+    return SQLITE_WAIT if connection.vendor == "sqlite" else POSTGRESQL_WAIT
 
 
 def write_through() -> None:

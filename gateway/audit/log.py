@@ -12,7 +12,7 @@ from typing import Final
 from django.db import DatabaseError, IntegrityError, InterfaceError, models, transaction
 from django.utils import timezone
 
-from gateway.audit.database import insert, is_doubtful, using_log, write_through, writer, writing_log
+from gateway.audit.database import insert, is_doubtful, seconds_to_write, using_log, write_through, writing_log
 from gateway.audit.models import Action, AppendOnlyModel, Call, Channel, Outcome, Result
 from gateway.audit.texts import storable
 from gateway.audit.writer import Writer
@@ -168,4 +168,4 @@ def _write(*rows: AppendOnlyModel) -> None:
 
 @lru_cache(maxsize=1)
 def _writer() -> Writer:
-    return Writer(insert, *writer())
+    return Writer(insert, seconds_to_write())

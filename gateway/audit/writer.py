@@ -36,15 +36,14 @@ class _Entry:
 
 
 class Writer:
-    """`insert(rows, ends)` commits rows, all or none, by `ends` of `time.monotonic`. `lanes` threads may write at the same time."""
+    """`insert(rows, ends)` commits rows, all or none, by `ends` of `time.monotonic`; a write may take `seconds` with all its waiting."""
 
-    def __init__(self, insert: Callable[[Sequence[AppendOnlyModel], float], None], lanes: int, seconds: float) -> None:
+    def __init__(self, insert: Callable[[Sequence[AppendOnlyModel], float], None], seconds: float) -> None:
         self._insert = insert
-        self._lanes = lanes
         self._seconds = seconds
         self._mutex = threading.Lock()
         self._waiting: deque[_Entry] = deque()
-        self._leading = 0
+        self._is_led = False
         self._mine = threading.local()
 
     def write(self, *rows: AppendOnlyModel) -> None:
@@ -74,9 +73,8 @@ class Writer:
         """Wait for others to write the rows, or for the lead."""
         entry = _Entry(rows, monotonic() + self._seconds)
         with self._mutex:
-            if self._leading < self._lanes:
-                self._leading += 1
-                entry.leads = True
+            if not self._is_led:
+                self._is_led = entry.leads = True
                 return entry
             self._waiting.append(entry)
         if not entry.woken.acquire(timeout=self._seconds):
@@ -123,4 +121,4 @@ class Writer:
                 entry.leads = True
                 entry.woken.release()
             else:
-                self._leading -= 1
+                self._is_led = False

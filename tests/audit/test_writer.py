@@ -67,27 +67,26 @@ def while_one_writes(database, writer, rows):
 
 
 def test_those_who_wait_are_written_together(database):
-    assert while_one_writes(database, Writer(database.insert, 1, 5), ["a", "b", "c"]) == ["written"] * 3
+    assert while_one_writes(database, Writer(database.insert, 5), ["a", "b", "c"]) == ["written"] * 3
     assert database.taken == [["first"], ["a", "b", "c"]]
 
 
-def test_one_writer_at_a_time_or_as_many_as_there_are_lanes(database):
-    for lanes in (1, 3):
-        writer, database.most_inside = Writer(database.insert, lanes, 5), 0
-        with ThreadPoolExecutor(16) as threads:
-            list(threads.map(writer.write, [str(n) for n in range(200)]))
-        assert database.most_inside <= lanes
-        assert writer._leading == 0
-    assert sorted(row for rows in database.taken for row in rows) == sorted([str(n) for n in range(200)] * 2)
+def test_one_writes_at_a_time(database):
+    writer = Writer(database.insert, 5)
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(writer.write, [str(n) for n in range(200)]))
+    assert database.most_inside == 1
+    assert not writer._is_led
+    assert sorted(row for rows in database.taken for row in rows) == sorted(str(n) for n in range(200))
 
 
 def test_a_fault_of_one_row_is_told_to_its_owner_alone(database):
-    assert while_one_writes(database, Writer(database.insert, 1, 5), ["a", "!b", "c"]) == ["written", "IntegrityError", "written"]
+    assert while_one_writes(database, Writer(database.insert, 5), ["a", "!b", "c"]) == ["written", "IntegrityError", "written"]
     assert database.taken == [["first"], ["a"], ["c"]]
 
 
 def test_a_database_that_is_away_is_told_to_all_and_not_asked_again_for_each(database):
-    writer = Writer(database.insert, 1, 0.5)
+    writer = Writer(database.insert, 0.5)
     database.open.clear()
     started = monotonic()
     with ThreadPoolExecutor(20) as threads:
@@ -100,7 +99,7 @@ def test_a_database_that_is_away_is_told_to_all_and_not_asked_again_for_each(dat
 
 
 def test_what_waited_too_long_is_not_written_later(database):
-    writer = Writer(database.insert, 1, 0.3)
+    writer = Writer(database.insert, 0.3)
     with ThreadPoolExecutor(1) as threads:
         holds, enough = threading.Event(), threading.Event()
 
@@ -119,7 +118,7 @@ def test_what_waited_too_long_is_not_written_later(database):
 
 
 def test_who_wants_it_alone_gets_it_alone_and_writes_within(database):
-    writer = Writer(database.insert, 1, 5)
+    writer = Writer(database.insert, 5)
     with ThreadPoolExecutor(8) as threads:
         with writer.alone(), writer.alone():
             others = [threads.submit(writer.write, str(n)) for n in range(8)]
@@ -133,7 +132,7 @@ def test_who_wants_it_alone_gets_it_alone_and_writes_within(database):
 
 
 def test_one_who_wants_it_alone_waits_his_turn_among_rows(database):
-    writer = Writer(database.insert, 1, 5)
+    writer = Writer(database.insert, 5)
     order = []
 
     def alone():
