@@ -1,6 +1,7 @@
 """The exact check of audiencelist, extract, replay and retl (rudder-server gateway/handle.go, gateway/validator)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Final, TypeVar
 
 from gateway.contract.decoding import SHORTEST_OVERFLOW, first, firsts, may_overflow, overflows, spans
@@ -11,6 +12,7 @@ from gateway.contract.visible import is_blank
 from gateway.operations import Operation, Shape
 
 _TYPES_WITHOUT_USER: Final = ("record", "extract")
+_Test = Callable[[bytes], bool]
 _Step = TypeVar("_Step", str, int)
 
 _NOTHING: Final[dict[str, object]] = {}
@@ -42,8 +44,11 @@ def check_events(operation: Operation, value: object, text: bytes) -> Verdict:
         )
     if may_overflow(text):
         ignored = (*_SET_ANEW, "type") if operation.sets_type else _SET_ANEW
-        for index, event in _leading_on(enumerate(events)):
-            _find_overflows(where, index, event, ignored, faults)
+        huge = cache(overflows)
+        for index, event in _leading_on(enumerate(events), huge):
+            if faults.full:
+                break
+            _find_overflows(where, index, event, ignored, huge, faults)
     if operation.shape is Shape.BATCH and not events:
         faults.add(
             "/batch" if isinstance(value, tuple) and first(value, "batch") is not None else "",
@@ -109,26 +114,26 @@ def _counted_size(operation: Operation, value: object, text: bytes) -> int:
     return len(text.strip(b" \t\n\r")) + 21 + len(',"type":') + set_type
 
 
-def _find_overflows(where: str, index: int, event: object, ignored: tuple[str, ...], faults: Faults) -> None:
+def _find_overflows(where: str, index: int, event: object, ignored: tuple[str, ...], huge: _Test, faults: Faults) -> None:
     """Numbers that no double holds, in what is stored of an event: of doubled keys the first; not what RudderStack sets anew."""
     waiting: list[tuple[Trail, object]] = [((), event)]
     while waiting and not faults.full:
         trail, value = waiting.pop()
         if isinstance(value, list):
-            waiting += [((trail, step), item) for step, item in _leading_on(enumerate(value))]
-        elif isinstance(value, tuple):
-            if _leading_on(value):
-                waiting += [((trail, key), item) for key, item in _leading_on(firsts(value).items()) if value is not event or key not in ignored]
-        else:
+            waiting += [((trail, step), item) for step, item in _leading_on(enumerate(value), huge)]
+        elif not isinstance(value, tuple):
             faults.add(pointer(where.format(index), trail), "number_overflow", "This number does not fit a double.", _NUMBER_CURE)
+        elif _leading_on(value, huge):
+            stored = _leading_on(firsts(value).items(), huge)
+            waiting += [((trail, key), item) for key, item in stored if value is not event or key not in ignored]
 
 
-def _leading_on(steps: Iterable[tuple[_Step, object]]) -> list[tuple[_Step, object]]:
+def _leading_on(steps: Iterable[tuple[_Step, object]], huge: _Test) -> list[tuple[_Step, object]]:
     """Those steps that lead to a number that no double holds, or may do so."""
     return [
         (step, item)
         for step, item in steps
-        if (isinstance(item, bytes) and len(item) >= SHORTEST_OVERFLOW and overflows(item)) or (item and isinstance(item, _NESTS))
+        if (isinstance(item, bytes) and len(item) >= SHORTEST_OVERFLOW and huge(item)) or (item and isinstance(item, _NESTS))
     ]
 
 

@@ -32,6 +32,7 @@ _MARK: Final = "\udfff"
 _PROPERTIES: Final = {spelled: name for name in (*REQUIRED, *OPTIONAL, *BOOLEANS) for spelled in (name, name.lower())}
 _PARTS: Final = {"properties": "properties", "payload": "payload"}
 _NOTHING: Final = ((), None)
+_NO_FIELDS: Final[dict[str, object]] = {}
 _PAYLOAD: Final = ("receivedAt", "request_ip", "rudderId")
 _NO_NUL: Final = ("workspaceID", "partitionID")
 _JSON_TYPES: Final = {tuple: "an object", list: "an array", str: "a string", bool: "a boolean"}
@@ -92,8 +93,8 @@ def check_messages(value: object, text: bytes, marked: bool) -> Verdict:
             head = message if source is None else head
             source = message.source
             sources.append((source, index))
-        fields = firsts(message.payload) if message.payload and isinstance(message.payload, tuple) else {}
-        without_message_id += not is_message_id(fields.get("messageId"))
+        fields: dict[str, object] = firsts(message.payload) if message.payload and isinstance(message.payload, tuple) else _NO_FIELDS
+        without_message_id += fields is _NO_FIELDS or not is_message_id(fields.get("messageId"))
         if faults.full:
             break
         if not invalid.full:
@@ -151,9 +152,11 @@ class _Decoder:
             message.keys[name] = key
             if name == "payload":
                 message.payload = value
+            elif value in _NOTHING:
+                continue
             elif isinstance(value, tuple):
                 self._decode_properties(index, value, message)
-            elif value is not None and not self.faults.full:
+            elif not self.faults.full:
                 detail = f"This is {_kind(value)}, but properties are an object."
                 self.faults.add(message.pointer(index, name), "wrong_type", detail, "Send an object.")
         if message is _EMPTY:
