@@ -15,7 +15,6 @@ _TYPES_WITHOUT_USER: Final = ("record", "extract")
 _Test = Callable[[bytes], bool]
 _Step = TypeVar("_Step", str, int)
 
-_NOTHING: Final[dict[str, object]] = {}
 _NESTS: Final = (list, tuple)
 _SET_ANEW: Final = ("messageId", "rudderId")
 _NUMBER_CURE: Final = "Send a number between -1.7976931348623157e308 and 1.7976931348623157e308, or a string."
@@ -29,10 +28,14 @@ def check_events(operation: Operation, value: object, text: bytes) -> Verdict:
         faults.add("", "not_an_event", "The body is an array, but this operation takes one event.", "Send one event, as an object.")
     without_message_id = 0
     for index, event in enumerate(events):
-        fields = firsts(event) if event and isinstance(event, tuple) else _NOTHING
-        message_id = fields.get("messageId")
-        without_message_id += message_id is None or not is_message_id(message_id)
-        if not faults.full and (fields is _NOTHING or not _has_user(operation, fields)):
+        if not event or not isinstance(event, tuple):
+            without_message_id += 1
+            if not faults.full:
+                _add_fault(operation, where.format(index), event, {}, faults)
+            continue
+        fields = firsts(event)
+        without_message_id += "messageId" not in fields or not is_message_id(fields["messageId"])
+        if not faults.full and not _has_user(operation, fields):
             _add_fault(operation, where.format(index), event, fields, faults)
     size = _counted_size(operation, value, text)
     if operation.size_limit and size > operation.size_limit and not any(_type(event) == "audiencelist" for event in events):
@@ -123,9 +126,12 @@ def _find_overflows(where: str, index: int, event: object, ignored: tuple[str, .
             waiting += [((trail, step), item) for step, item in _leading_on(enumerate(value), huge)]
         elif not isinstance(value, tuple):
             faults.add(pointer(where.format(index), trail), "number_overflow", "This number does not fit a double.", _NUMBER_CURE)
-        elif _leading_on(value, huge):
-            stored = _leading_on(firsts(value).items(), huge)
-            waiting += [((trail, key), item) for key, item in stored if value is not event or key not in ignored]
+        else:
+            for _, item in value:
+                if item and (isinstance(item, _NESTS) or (isinstance(item, bytes) and len(item) >= SHORTEST_OVERFLOW)):
+                    stored = _leading_on(firsts(value).items(), huge)
+                    waiting += [((trail, key), item) for key, item in stored if value is not event or key not in ignored]
+                    break
 
 
 def _leading_on(steps: Iterable[tuple[_Step, object]], huge: _Test) -> list[tuple[_Step, object]]:

@@ -31,6 +31,7 @@ _MARK: Final = "\udfff"
 """A lone surrogate before a time: only an escape makes one, and a time with escapes is marked itself."""
 _PROPERTIES: Final = {spelled: name for name in (*REQUIRED, *OPTIONAL, *BOOLEANS) for spelled in (name, name.lower())}
 _PARTS: Final = {"properties": "properties", "payload": "payload"}
+_PART_LENGTHS: Final = frozenset(map(len, _PARTS))
 _NOTHING: Final = ((), None)
 _NO_FIELDS: Final[dict[str, object]] = {}
 _PAYLOAD: Final = ("receivedAt", "request_ip", "rudderId")
@@ -85,7 +86,7 @@ def check_messages(value: object, text: bytes, marked: bool) -> Verdict:
     sources: list[tuple[str, int]] = []
     indexed = enumerate(messages)
     for index, pairs in indexed:
-        message = _EMPTY if pairs in _NOTHING else decoder.decode(index, pairs)
+        message = decoder.decode(index, pairs) if pairs or pairs not in _NOTHING else _EMPTY
         if message is _EMPTY and source == "" and invalid.full and not faults.full:
             without_message_id += 1
             continue
@@ -142,7 +143,7 @@ class _Decoder:
             return _EMPTY
         message = _EMPTY
         for key, value in pairs:
-            name = _PARTS.get(key) or _PARTS.get(key.lower())
+            name = _PARTS.get(key) or (_PARTS.get(key.lower()) if len(key) in _PART_LENGTHS else None)
             if name is None or not key.isascii():
                 continue
             if message is _EMPTY:
@@ -152,7 +153,7 @@ class _Decoder:
             message.keys[name] = key
             if name == "payload":
                 message.payload = value
-            elif value in _NOTHING:
+            elif not value and value in _NOTHING:
                 continue
             elif isinstance(value, tuple):
                 self._decode_properties(index, value, message)
@@ -177,7 +178,7 @@ class _Decoder:
             if name in seen:
                 self._add_ambiguous(message.pointer(index, "properties"), key, name)
             seen.add(name)
-            if value is None:
+            if value is None or (faults.full and name != "sourceID"):
                 continue
             wanted = bool if name in BOOLEANS else str
             if isinstance(value, wanted) and (name != "receivedAt" or self._is_time(str(value), message)):

@@ -26,7 +26,7 @@ PLAINLY_VISIBLE: Final = re.compile(r"[!-~]")
 
 def is_blank(text: str) -> bool:
     """Whether nothing of `text` can be seen. A lone surrogate counts as seen: it becomes U+FFFD."""
-    if not text or PLAINLY_VISIBLE.search(text):
+    if not text or "!" <= text[0] <= "~" or PLAINLY_VISIBLE.search(text):
         return not text
     rest = set(text) - _LOOK_BLANK
     return _SEEN_TOO.isdisjoint(rest) and not any(map(str.isprintable, rest))
