@@ -8,7 +8,7 @@ from gateway.contract.decoding import NotJsonError, Object, decode, firsts
 from gateway.contract.events import is_message_id
 from gateway.contract.faults import MAX_FAULTS, Faults
 from gateway.contract.reading import Reading
-from gateway.contract.timestamps import ZERO, is_plain_time, is_time
+from gateway.contract.timestamps import ZERO, is_time
 from gateway.contract.verdict import Verdict
 
 REQUIRED: Final = ("requestType", "routingKey", "workspaceID", "sourceID", "receivedAt", "requestIP")
@@ -194,7 +194,7 @@ class _Decoder:
         if self._marked and written.startswith(_MARK):
             message.escaped_time = True
             written = written[1:]
-        return is_plain_time(written) or is_time(written)
+        return is_time(written)
 
     def _add_ambiguous(self, place: str, key: str, name: str) -> None:
         """A name that is there twice is a fault of our own: readers may differ."""
