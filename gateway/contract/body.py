@@ -5,10 +5,11 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
-from gateway.contract.decoding import MAX_DEPTH, NotJsonError, TooDeepError, decode, judged
+from gateway.contract.decoding import MAX_DEPTH, NotJsonError, TooDeepError, decode, depth, judged, uncollected
 from gateway.contract.events import check_events
 from gateway.contract.faults import Fault
-from gateway.contract.messages import check_messages
+from gateway.contract.messages import MAX_DEPTH as MESSAGES_DEPTH
+from gateway.contract.messages import check_messages, decode_messages
 from gateway.contract.quick import quick_check
 from gateway.contract.reading import Reading
 from gateway.contract.verdict import Verdict
@@ -19,7 +20,8 @@ GZIP: Final = "gzip"
 
 
 _PIECE: Final = 16 * 1024
-"""Bytes unpacked at a time: what is left of a piece after a member's end is read again, so it is kept small."""
+"""Bytes unpacked at a time, at most: what is left of a piece after a member's end is read again, so each member begins with a small one."""
+_FIRST_PIECE: Final = 256
 
 
 class BodyTooLargeError(Exception):
@@ -82,9 +84,11 @@ class Body:
     def quick(self, operation: Operation) -> Reading | None:
         """The quick check: a reading means that RudderStack accepts; None means that the exact check must tell. Raises BodyTooLargeError."""
         try:
-            return quick_check(operation, self.text)
+            text = self.text
         except BrokenGzipError:
             return None
+        with uncollected():
+            return quick_check(operation, text)
 
     def exact(self, operation: Operation, max_depth: int | None = MAX_DEPTH) -> Verdict:
         """RudderStack's decision and every fault. Raises BodyTooLargeError.
@@ -102,19 +106,15 @@ class Body:
         except BrokenGzipError:
             return _single("broken_gzip", "The body is named gzip but cannot be unpacked.", "Send one whole gzip stream, or drop Content-Encoding.")
         try:
-            return judged(text, max_depth, lambda text: self._check(operation, text))
+            with uncollected():
+                return judged(text, max_depth, lambda text: _check(operation, text, max_depth))
         except TooDeepError:
             return Verdict(Reading(0), own=(Fault("", "too_deep", f"Nesting of more than {max_depth:,} levels.", "Send flatter data."),))
-
-    def _check(self, operation: Operation, text: bytes) -> Verdict:
-        try:
-            value = decode(text)
         except NotJsonError as error:
             cure = "Send JSON as RFC 8259 has it."
             if self._encoding not in ("", GZIP, "identity") or text.startswith(b"\x1f\x8b"):
                 cure = "Of all content encodings RudderStack undoes only gzip, named exactly so: Content-Encoding: gzip."
             return _single("invalid_json", f"This is not JSON: {error.what}{_place(text, error.position)}.", cure)
-        return check_messages(value, text) if operation.shape is Shape.MESSAGES else check_events(operation, value, text)
 
     def _bound(self, size: int) -> None:
         if self._cap is not None and size > self._cap:
@@ -123,9 +123,10 @@ class Body:
     def _unpack(self) -> bytes:
         data, position, parts, size = memoryview(self.received), 0, [], 0
         while position < len(data):
-            member = zlib.decompressobj(wbits=31)
+            member, length = zlib.decompressobj(wbits=31), _FIRST_PIECE
             while not member.eof:
-                piece = data[position : position + _PIECE]
+                piece = data[position : position + length]
+                length = _PIECE
                 try:
                     part = member.decompress(piece, 0 if self._cap is None else self._cap - size + 1)
                 except zlib.error:
@@ -137,6 +138,15 @@ class Body:
                 if not piece:
                     raise BrokenGzipError
         return b"".join(parts)
+
+
+def _check(operation: Operation, text: bytes, max_depth: int | None) -> Verdict:
+    if operation.shape is not Shape.MESSAGES:
+        return check_events(operation, decode(text), text)
+    value, marked = decode_messages(text)
+    if (max_depth is None or max_depth > MESSAGES_DEPTH) and depth(text) > MESSAGES_DEPTH:
+        return _single("invalid_json", f"Nesting of more than {MESSAGES_DEPTH:,} levels.", "Send flatter data.")
+    return check_messages(value, text, marked)
 
 
 def _single(reason: str, detail: str, cure: str) -> Verdict:

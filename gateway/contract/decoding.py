@@ -1,14 +1,16 @@
 """JSON as RudderStack reads it: strict grammar on bytes, UTF-8 unchecked, every key kept in order, so that doubled keys can be told."""
 
+import gc
 import json
 import re
 import sys
 import threading
-from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import accumulate
 from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-defined]
+from operator import add
 from typing import Final, TypeVar, cast
 
 _T = TypeVar("_T")
@@ -29,29 +31,31 @@ class NotJsonError(ValueError):
         self.position = position
 
 
-class Overflow:
-    """Stands for a number that no double can hold: RudderStack refuses it in some places only."""
-
-
-OVERFLOW: Final = Overflow()
-
 _NUMBER_PARTS: Final = bytes({**dict.fromkeys(b"0123456789", 48), **dict.fromkeys(b"eE", 101), 43: 43}.get(code, 32) for code in range(256))
-_LONG: Final = b"0" * 300
-_STRINGS_AND_REST: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[^"\[\]{}]+', re.DOTALL)
-_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_LONG: Final = b"0" * 200
+SHORTEST_OVERFLOW: Final = len("1e309")
+"""Numbers of fewer characters fit a double."""
+_INFINITE: Final = (float("inf"), float("-inf"))
 _ALL_BUT_BRACKETS: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_BITS: Final = bytes.maketrans(b"[{]}", b"1100")
+_EIGHT_STEPS: Final = [[1 if code >> bit & 1 else -1 for bit in range(7, -1, -1)] for code in range(256)]
+_RISE: Final = [sum(steps) for steps in _EIGHT_STEPS]
+_PEAK: Final = [max(accumulate(steps)) for steps in _EIGHT_STEPS]
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
 def depth(text: bytes) -> int:
     """How deeply arrays and objects are nested; for text that is no JSON, an upper bound."""
-    plain = text
-    if b"\\" in plain:
-        plain = plain.replace(b"\\\\", b"").replace(b'\\"', b"")
-    brackets = plain.translate(None, _ALL_BUT_BRACKETS).replace(b'""', b"")
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = text.translate(None, _ALL_BUT_BRACKETS).replace(b'""', b"")
     if b'"' in brackets:
-        brackets = _STRINGS_AND_REST.sub(b"", text)
-    return max(accumulate(array("b", brackets.translate(_STEPS)), initial=0))
+        brackets = b"".join(brackets.split(b'"')[::2])
+    # Eight brackets to the byte, an opening one being a 1: an eighth of the steps to add up.
+    size = -(-len(brackets) // 8)
+    eights = int(brackets.translate(_BITS).ljust(8 * size, b"0") or b"0", 2).to_bytes(size, "big")
+    levels = accumulate(map(_RISE.__getitem__, eights), initial=0)
+    return max(0, max(map(add, levels, map(_PEAK.__getitem__, eights)), default=0))
 
 
 class TooDeepError(Exception):
@@ -98,28 +102,59 @@ def flat(text: bytes, work: Callable[[bytes], _T]) -> _T:
     return result
 
 
+_SHALLOW: Final = 500
+"""Levels that fit Python's usual recursion limit wherever the gateway decodes."""
+
+
 def judged(text: bytes, max_depth: int | None, work: Callable[[bytes], _T]) -> _T:
     """`work(text)`, where `work` decodes. Raises TooDeepError beyond `max_depth`; None reads any depth. Else what `work` raises.
 
-    Only very deep text costs a scan and a thread with a larger stack.
+    Only deep text costs a thread with a larger stack. Text that is too deep is tried all the same: it may be no JSON before it is deep.
     """
-    try:
-        return flat(text, work)
-    except RecursionError:
-        levels = depth(text)
-        if max_depth is not None and levels > max_depth:
-            raise TooDeepError from None
-        return _deep_stack.run(levels, lambda: work(text))
+    levels = depth(text)
+    too_deep = max_depth is not None and levels > max_depth
+    if levels <= _SHALLOW or too_deep or max_depth is None:
+        try:
+            result = work(text)
+            if not too_deep:
+                return result
+        except RecursionError:
+            pass
+        if too_deep:
+            raise TooDeepError
+    return _deep_stack.run(levels, lambda: work(text))
+
+
+_collecting: Final = threading.Lock()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without Python's cyclic garbage collector, for one thread at a time: JSON has no cycles, and to look for them takes most of the time."""
+    with _collecting:
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if enabled:
+                gc.enable()
 
 
 def decode(text: bytes) -> object:
-    """The value of `text`: Object, list, str, int, float, bool, None or OVERFLOW. Raises NotJsonError; RecursionError for deep text."""
+    """The value of `text`: Object, list, str, bool, None, or bytes: a number as it is written.
+
+    Raises NotJsonError; RecursionError for deep text.
+    """
     characters = text.decode("utf-8", "surrogateescape")
-    hooks: dict[str, Callable[[str], object]] = {}
-    if may_overflow(text):
-        hooks = {"parse_float": _number, "parse_int": _number}
     try:
-        return json.loads(characters, object_pairs_hook=tuple, parse_constant=_refuse_constant, **hooks)  # type: ignore[arg-type]
+        return json.loads(
+            characters,
+            object_pairs_hook=tuple,
+            parse_constant=_refuse_constant,
+            parse_float=str.encode,
+            parse_int=str.encode,
+        )
     except _ConstantError as error:
         raise NotJsonError(f"{error} is no JSON number", None) from None
     except JSONDecodeError as error:
@@ -128,14 +163,15 @@ def decode(text: bytes) -> object:
 
 
 def may_overflow(text: bytes) -> bool:
-    """Whether a number beyond a double can be in it: it takes a positive exponent or 300 digits. Never wrongly False."""
+    """Whether a number beyond a double can be in it: it takes a positive exponent of three digits, or a long number. Never wrongly False."""
     numbers = text.translate(_NUMBER_PARTS)
-    return b"0e0" in numbers or b"0e+0" in numbers or _LONG in numbers
+    return b"0e000" in numbers or b"0e+000" in numbers or _LONG in numbers
 
 
-def _number(literal: str) -> object:
-    number = float(literal)
-    return OVERFLOW if number in (float("inf"), float("-inf")) else number
+def overflows(number: bytes) -> bool:
+    """Whether no double holds it."""
+    # A short number with a negative exponent is not even read: that takes long.
+    return (len(number) >= len(_LONG) or number.rfind(b"-") < 1) and float(number) in _INFINITE
 
 
 def _refuse_constant(name: str) -> object:
@@ -175,6 +211,11 @@ def spans(text: str, start: int = 0) -> Iterator[tuple[str, int, int]]:
 
 def _skip_space(text: str, position: int) -> int:
     return cast(re.Match[str], _SPACE.match(text, position)).end()
+
+
+def firsts(pairs: Object) -> dict[str, object]:
+    """The pairs, of doubled keys the first."""
+    return dict(reversed(pairs))
 
 
 def first(pairs: Object, key: str) -> object:

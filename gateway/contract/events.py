@@ -1,15 +1,21 @@
 """The exact check of audiencelist, extract, replay and retl (rudder-server gateway/handle.go, gateway/validator)."""
 
-from typing import Final
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Final, TypeVar
 
-from gateway.contract.decoding import OVERFLOW, first, may_overflow, spans
-from gateway.contract.faults import Faults, escape
+from gateway.contract.decoding import SHORTEST_OVERFLOW, first, firsts, may_overflow, overflows, spans
+from gateway.contract.faults import Faults, Trail, pointer
 from gateway.contract.reading import Reading
 from gateway.contract.verdict import Verdict
 from gateway.contract.visible import is_blank
 from gateway.operations import Operation, Shape
 
 TYPES_WITHOUT_USER: Final = ("record", "extract")
+_Test = Callable[[bytes], bool]
+_Step = TypeVar("_Step", str, int)
+
+_NESTS: Final = (list, tuple)
 _SET_ANEW: Final = ("messageId", "rudderId")
 _NUMBER_CURE: Final = "Send a number between -1.7976931348623157e308 and 1.7976931348623157e308, or a string."
 
@@ -20,10 +26,17 @@ def check_events(operation: Operation, value: object, text: bytes) -> Verdict:
     where, events = _events(operation, value)
     if operation.shape is Shape.EVENT and isinstance(value, list):
         faults.add("", "not_an_event", "The body is an array, but this operation takes one event.", "Send one event, as an object.")
+    without_message_id = 0
     for index, event in enumerate(events):
-        _check_event(operation, where, index, event, faults)
-        if faults.full:
-            break
+        if not event or not isinstance(event, tuple):
+            without_message_id += 1
+            if not faults.full:
+                _add_fault(operation, where.format(index), event, {}, faults)
+            continue
+        fields = firsts(event)
+        without_message_id += "messageId" not in fields or not is_message_id(fields["messageId"])
+        if not faults.full and not _has_user(operation, fields):
+            _add_fault(operation, where.format(index), event, fields, faults)
     size = _counted_size(operation, value, text)
     if operation.size_limit and size > operation.size_limit and not any(_type(event) == "audiencelist" for event in events):
         faults.add(
@@ -33,8 +46,12 @@ def check_events(operation: Operation, value: object, text: bytes) -> Verdict:
             "Send fewer events in one call, or make the event smaller.",
         )
     if may_overflow(text):
-        for index, event in enumerate(events):
-            _find_overflows(operation, where.format(index), event, faults)
+        ignored = (*_SET_ANEW, "type") if operation.sets_type else _SET_ANEW
+        huge = cache(overflows)
+        for index, event in _leading_on(enumerate(events), huge):
+            if faults.full:
+                break
+            _find_overflows(where, index, event, ignored, huge, faults)
     if operation.shape is Shape.BATCH and not events:
         faults.add(
             "/batch" if isinstance(value, tuple) and first(value, "batch") is not None else "",
@@ -42,7 +59,8 @@ def check_events(operation: Operation, value: object, text: bytes) -> Verdict:
             "There are no events: the body must be an object with a key batch that holds at least one.",
             'Send {"batch": [event, …]}; the key is lower case, and of doubled keys the first counts.',
         )
-    return Verdict(_read(events), next(iter(faults.first), None), tuple(faults))
+    job, task = run_ids(first(events[0], "context") if events and isinstance(events[0], tuple) else None)
+    return Verdict(Reading(len(events), job, task, without_message_id=without_message_id), next(iter(faults.first), None), tuple(faults))
 
 
 def _events(operation: Operation, value: object) -> tuple[str, list[object]]:
@@ -59,23 +77,25 @@ def _type(event: object) -> object:
     return first(event, "type") if isinstance(event, tuple) else None
 
 
-def _check_event(operation: Operation, where: str, index: int, event: object, faults: Faults) -> None:
+def _has_user(operation: Operation, fields: dict[str, object]) -> bool:
+    if operation.without_user or _is_user(fields.get("userId")) or _is_user(fields.get("anonymousId")):
+        return True
+    return operation.sets_type is None and fields.get("type") in TYPES_WITHOUT_USER
+
+
+def _add_fault(operation: Operation, place: str, event: object, fields: dict[str, object], faults: Faults) -> None:
+    """That it is no event, or has no user. An empty event has all that is asked for where no user is."""
     if not isinstance(event, tuple):
-        faults.add(where.format(index), "not_an_event", "This is no event: an event is a JSON object.", "Send an object here, or leave it out.")
-        return
-    if operation.without_user or _is_user(first(event, "userId")) or _is_user(first(event, "anonymousId")):
-        return
-    if operation.sets_type is None and first(event, "type") in TYPES_WITHOUT_USER:
-        return
-    pointer = where.format(index)
-    named = next((key for key in ("userId", "anonymousId") if first(event, key) is not None), None)
-    faults.add(
-        f"{pointer}/{named}" if named else pointer,
-        "missing_user",
-        "The event has neither a userId nor an anonymousId that can be seen (null, empty and blank ones do not count).",
-        "Give the event a userId or an anonymousId; upper and lower case of the key count."
-        + ("" if operation.sets_type else " Only events of type record or extract go without."),
-    )
+        faults.add(place, "not_an_event", "This is no event: an event is a JSON object.", "Send an object here, or leave it out.")
+    elif not operation.without_user:
+        named = next((key for key in ("userId", "anonymousId") if fields.get(key) is not None), None)
+        faults.add(
+            f"{place}/{named}" if named else place,
+            "missing_user",
+            "The event has neither a userId nor an anonymousId that can be seen (null, empty and blank ones do not count).",
+            "Give the event a userId or an anonymousId; upper and lower case of the key count."
+            + ("" if operation.sets_type else " Only events of type record or extract go without."),
+        )
 
 
 def _is_user(value: object) -> bool:
@@ -97,30 +117,30 @@ def _counted_size(operation: Operation, value: object, text: bytes) -> int:
     return len(text.strip(b" \t\n\r")) + 21 + len(',"type":') + set_type
 
 
-def _find_overflows(operation: Operation, pointer: str, event: object, faults: Faults) -> None:
+def _find_overflows(where: str, index: int, event: object, ignored: tuple[str, ...], huge: _Test, faults: Faults) -> None:
     """Numbers that no double holds, in what is stored of an event: of doubled keys the first; not what RudderStack sets anew."""
-    ignored = (*_SET_ANEW, "type") if operation.sets_type else _SET_ANEW
-    waiting: list[tuple[str, object]] = [(pointer, event)]
+    waiting: list[tuple[Trail, object]] = [((), event)]
     while waiting and not faults.full:
-        place, value = waiting.pop()
-        if value is OVERFLOW:
-            faults.add(place, "number_overflow", "This number does not fit a double.", _NUMBER_CURE)
-        elif isinstance(value, list):
-            waiting.extend((f"{place}/{index}", item) for index, item in enumerate(value) if item is OVERFLOW or isinstance(item, tuple | list))
-        elif isinstance(value, tuple):
-            for key, item in dict(reversed(value)).items():
-                if (item is OVERFLOW or isinstance(item, tuple | list)) and not (value is event and key in ignored):
-                    waiting.append((f"{place}/{escape(key)}", item))
+        trail, value = waiting.pop()
+        if isinstance(value, list):
+            waiting += [((trail, step), item) for step, item in _leading_on(enumerate(value), huge)]
+        elif not isinstance(value, tuple):
+            faults.add(pointer(where.format(index), trail), "number_overflow", "This number does not fit a double.", _NUMBER_CURE)
+        else:
+            for _, item in value:
+                if item and (isinstance(item, _NESTS) or (isinstance(item, bytes) and len(item) >= SHORTEST_OVERFLOW)):
+                    stored = _leading_on(firsts(value).items(), huge)
+                    waiting += [((trail, key), item) for key, item in stored if value is not event or key not in ignored]
+                    break
 
 
-def _read(events: list[object]) -> Reading:
-    job, task = run_ids(first(events[0], "context") if events and isinstance(events[0], tuple) else None)
-    return Reading(
-        events=len(events),
-        job_run_id=job,
-        task_run_id=task,
-        without_message_id=sum(not has_message_id(event) for event in events),
-    )
+def _leading_on(steps: Iterable[tuple[_Step, object]], huge: _Test) -> list[tuple[_Step, object]]:
+    """Those steps that lead to a number that no double holds, or may do so."""
+    return [
+        (step, item)
+        for step, item in steps
+        if (isinstance(item, bytes) and len(item) >= SHORTEST_OVERFLOW and huge(item)) or (item and isinstance(item, _NESTS))
+    ]
 
 
 def run_ids(context: object) -> tuple[str, str]:
@@ -130,7 +150,6 @@ def run_ids(context: object) -> tuple[str, str]:
     return job if isinstance(job, str) else "", task if isinstance(task, str) else ""
 
 
-def has_message_id(event: object) -> bool:
-    """Whether RudderStack keeps the event's messageId: a string of which something can be seen. Else it makes a random one."""
-    value = first(event, "messageId") if isinstance(event, tuple) else None
+def is_message_id(value: object) -> bool:
+    """Whether RudderStack keeps it as an event's messageId: a string of which something can be seen. Else it makes a random one."""
     return isinstance(value, str) and not is_blank(value)

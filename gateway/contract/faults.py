@@ -48,17 +48,15 @@ class Faults:
 
     kept: list[Fault] = field(default_factory=list)
     first: dict[str, str] = field(default_factory=dict)
+    full: bool = False
+    """Whether looking for more is of no use."""
 
     def add(self, pointer: str, reason: str, detail: str, cure: str) -> None:
         """Keep a fault, unless there are enough."""
         self.first.setdefault(reason, pointer)
         if len(self.kept) < MAX_FAULTS:
             self.kept.append(Fault(_shown(pointer), reason, detail, cure))
-
-    @property
-    def full(self) -> bool:
-        """Whether looking for more is of no use."""
-        return len(self.kept) >= MAX_FAULTS
+            self.full = len(self.kept) == MAX_FAULTS
 
     def __iter__(self) -> Iterator[Fault]:
         return iter(self.kept)
@@ -71,6 +69,19 @@ def _shown(pointer: str) -> str:
     """A pointer that any reader can take: keys can be of any length, and of bytes that are no text."""
     cut = pointer if len(pointer) <= _POINTER_CHARACTERS else f"{pointer[:_POINTER_CHARACTERS]}…"
     return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", cut)
+
+
+Trail = tuple["Trail", str | int] | tuple[()]
+"""The way to a value: its container's trail, and its key or index there."""
+
+
+def pointer(start: str, trail: Trail) -> str:
+    """The JSON Pointer of a trail that begins at `start`; of long keys as much as is shown."""
+    steps = []
+    while trail:
+        trail, step = trail
+        steps.append(f"/{escape(str(step)[: _POINTER_CHARACTERS + 1])}")
+    return start + "".join(reversed(steps))
 
 
 def escape(token: str) -> str:

@@ -16,6 +16,8 @@ from gateway.operations import Operation, Shape
 _NOTHING: Final = msgspec.Raw()
 _ESCAPED_LETTER: Final = re.compile(rb"\\u00[4-7]")
 """A key may be written with it, and then counts as another would."""
+_MAX_CONTEXT: Final = 250_000
+"""A larger context takes so long to decode that it is left to the exact check."""
 _SURE_MARGIN: Final = 64
 """Bytes that RudderStack may add before it compares an event's size with its limit."""
 
@@ -86,6 +88,8 @@ def _quick_events(operation: Operation, events: list[_Event]) -> Reading | None:
             if operation.sets_type or event.type not in ("record", "extract"):
                 return None
     context = bytes(events[0].context)
+    if len(context) > _MAX_CONTEXT:
+        return None
     return Reading(len(events), *run_ids(decode(context) if context else None))
 
 

@@ -1,12 +1,15 @@
 """`receivedAt` of an internal batch, as Go's time.Parse(time.RFC3339, …) reads it; more lenient than RFC 3339 in places."""
 
 import re
-from calendar import monthrange
+from calendar import isleap
 from typing import Final
 
 _SHAPE: Final = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:[.,][0-9]+)?(Z|[+-]([0-9]{2}):([0-9]{2}))", re.ASCII
+    r"([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T(?:[01]?[0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.,][0-9]+)?"
+    r"(?:Z|[+-](?:[01][0-9]|2[0-4]):(?:[0-5][0-9]|60))",
+    re.ASCII,
 )
+_LAST_DAYS: Final = {"02": "28", "04": "30", "06": "30", "09": "30", "11": "30"}
 _PLAIN: Final = re.compile(
     r"20[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?Z", re.ASCII
 )
@@ -19,17 +22,10 @@ def is_time(text: str) -> bool:
     match = _SHAPE.fullmatch(text)
     if match is None:
         return False
-    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
-    if not 1 <= month <= 12 or not 1 <= day <= _days(year, month) or hour > 23 or minute > 59 or second > 59:
-        return False
-    return match[7] == "Z" or (int(match[8]) <= 24 and int(match[9]) <= 60)
+    year, month, day = match.groups()
+    return day <= _LAST_DAYS.get(month, "31") or (month == "02" and day == "29" and isleap(int(year)))
 
 
 def is_plain_time(text: str) -> bool:
     """Whether it surely is a time and not the zero one: the quick way for the usual spelling."""
     return _PLAIN.fullmatch(text) is not None or (is_time(text) and ZERO.fullmatch(text) is None)
-
-
-def _days(year: int, month: int) -> int:
-    # Years repeat after 400; Python knows no year 0.
-    return monthrange(year % 400 + 400, month)[1]
