@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
+from itertools import chain
 from time import monotonic
 from typing import Any, Final
 
@@ -92,9 +93,13 @@ def insert(rows: Sequence[Model], ends: float) -> None:
 
 def _insert(database: BaseDatabaseWrapper, model: type[Model], rows: list[Model]) -> None:
     statement, places, fields = _statement(model, database.vendor)
-    values = [prepare(getattr(row, name), database) if prepare else getattr(row, name) for row in rows for name, prepare in fields]
+    values = [[prepare(getattr(row, name), database) if prepare else getattr(row, name) for name, prepare in fields] for row in rows]
     with database.cursor() as cursor:
-        cursor.execute(statement + ", ".join([places] * len(rows)), values)
+        if database.vendor == "postgresql":
+            # Row by row, since psycopg remembers where the places of a short text are, and of a long one looks for them each time.
+            cursor.execute(statement + ", ".join([cursor.mogrify(places, row) for row in values]))
+        else:
+            cursor.execute(statement + ", ".join([places] * len(rows)), list(chain.from_iterable(values)))
 
 
 @lru_cache

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import connections
 from django.utils import timezone
 
@@ -67,7 +68,7 @@ def settle() -> None:
         for name in _spool().names():
             try:
                 outcome = _read(_spool().get(name))
-            except (FileNotFoundError, msgspec.DecodeError, ValueError, KeyError) as error:
+            except (msgspec.MsgspecError, ValidationError, KeyError) as error:
                 _logger.error("%s cannot be read (%s), and is set aside", name, type(error).__name__)
                 _spool().set_aside(name)
                 continue
@@ -93,10 +94,11 @@ def _settle_outcome(name: str, outcome: Outcome) -> None:
 
 def _settle_refusal(name: str, outcome: Outcome) -> None:
     call_is_there, written = _in_log(outcome.call_id)
+    now = monotonic()
     if call_is_there:
         if all(result == Result.UNKNOWN for _, result in written):
             log.close(outcome)
-    elif monotonic() - _missed_since.setdefault(name, monotonic()) < DOUBT_SECONDS:
+    elif now - _missed_since.setdefault(name, now) < DOUBT_SECONDS:
         return
     _missed_since.pop(name, None)
     _spool().drop(name)
@@ -116,7 +118,7 @@ def _put(kind: str, outcome: Outcome) -> None:
 
 def _read(content: bytes) -> Outcome:
     fields = {field.attname: field for field in Outcome._meta.concrete_fields}
-    return Outcome(**{name: fields[name].to_python(value) for name, value in msgspec.json.decode(content).items()})
+    return Outcome(**{name: fields[name].to_python(value) for name, value in msgspec.json.decode(content, type=dict[str, Any]).items()})
 
 
 def _watch() -> None:

@@ -34,8 +34,8 @@ class Spool:
         try:
             self._write(name, content)
         except OSError:
-            self._reserve.unlink(missing_ok=True)
             try:
+                self._reserve.unlink(missing_ok=True)
                 self._write(name, content)
             except OSError as error:
                 _logger.error("%s is kept in memory only, as it cannot be kept on disk: %s", name, error.strerror)
@@ -43,7 +43,7 @@ class Spool:
 
     def names(self) -> list[str]:
         """What is kept, in order of names."""
-        found = {path.name for path in self._folder.iterdir() if path.suffix and not path.name.startswith(".")} if self._folder.exists() else set()
+        found = {path.name for path in self._folder.iterdir() if path.suffix and not path.name.startswith(".")} if self._folder.is_dir() else set()
         return sorted(found | self._in_memory.keys())
 
     def get(self, name: str) -> bytes:
@@ -52,8 +52,8 @@ class Spool:
 
     def drop(self, name: str) -> None:
         """Keep it no longer."""
-        self._in_memory.pop(name, None)
-        (self._folder / name).unlink(missing_ok=True)
+        if self._in_memory.pop(name, None) is None:
+            (self._folder / name).unlink(missing_ok=True)
 
     def set_aside(self, name: str) -> None:
         """Keep it for people only."""
