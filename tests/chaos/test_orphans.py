@@ -1,4 +1,4 @@
-"""The worker and its clock are two processes: neither runs on without the other."""
+"""Processes that belong together: none runs on without the one that started it."""
 
 import pytest
 
@@ -17,3 +17,14 @@ def test_a_killed_worker_takes_its_clock_along_and_a_killed_clock_its_worker(sup
 
     wait_for(lambda: kill(*children(supervisor.worker.pid)) or supervisor.worker.poll() is not None)
     assert supervisor.worker.returncode == 1
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True, scope="module")
+def test_a_web_process_whose_first_one_is_killed_stops_and_makes_room_for_the_next(supervisor_with, database):
+    supervisor = supervisor_with()
+    serving = children(supervisor.web.pid)
+    kill(supervisor.web.pid)
+    supervisor.web.wait()
+    wait_for(lambda: not any(map(runs, serving)), 15)
+    supervisor.start_web()
+    assert supervisor.gateway.get("/healthz").status_code == 200
