@@ -13,7 +13,7 @@ from statistics import median
 import psycopg
 import pytest
 
-from tests.chaos.mixture import Mixture
+from tests.system.mixture import Mixture
 from tests.processes import ROOT, wait_for
 from tests.tree import children
 
