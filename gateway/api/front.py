@@ -72,6 +72,8 @@ class Front(BaseHandler):
         else:
             request.trouble = upload.trouble  # type: ignore[attr-defined]
             response = way(request)
+            # DRF's request and view hold each other until the collector comes; their body must not wait for it.
+            request.close()
         content = b"".join(response)
         response.setdefault("Content-Length", str(len(content)))
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]

@@ -26,8 +26,10 @@ POOL_SIZE: Final = 64
 IDLE_SECONDS: Final = 30.0
 """A pooled connection that rested longer is not used again: what is between may have forgotten it, and a lost request is `unknown`."""
 CONNECT_TRIES: Final = 3
-_PIECE: Final = 16 * 1024
-"""One TLS record: a larger write is several, each with a time-out of its own."""
+_PIECE: Final = 1024 * 1024
+"""Bytes of a body that have one time-out to leave."""
+_TLS_PIECE: Final = 16 * 1024
+"""One TLS record: a larger write is several, each of which Python gives a time-out of its own."""
 
 
 class _DeadlineReader(io.RawIOBase):
@@ -122,11 +124,11 @@ class _DeadlineMixin:
             self.connect()
         flight = current.get()
         flight.sent = True
-        view = memoryview(data)
+        view, piece = memoryview(data), _TLS_PIECE if isinstance(self.sock, ssl.SSLSocket) else _PIECE
         with flight.watched():
-            for start in range(0, len(view), _PIECE):
+            for start in range(0, len(view), piece):
                 self.sock.settimeout(flight.read_timeout())
-                super().send(view[start : start + _PIECE])  # type: ignore[misc]
+                super().send(view[start : start + piece])  # type: ignore[misc]
 
 
 class _Connection(_DeadlineMixin, HTTPConnection):  # type: ignore[misc]

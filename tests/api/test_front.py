@@ -1,6 +1,8 @@
 """The web server's way in: what Django says by the short way and by the long one, and what it makes of requests that are no good."""
 
 import asyncio
+import gc
+import tracemalloc
 
 import pytest
 
@@ -136,3 +138,18 @@ def test_bodies_count_as_held_until_they_are_let_go(settings):
     second.let_go()
     assert held.size == 0
     assert take_in([part(b"x" * 60_000)], length(60_000), held=held).trouble is None
+
+
+def test_a_body_is_not_kept_beyond_its_answer(front):
+    ask(front, REPLAY)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(100):
+            ask(front, REPLAY, messages=[part(b"x" * ANYBODYS)], headers=[length(ANYBODYS)])
+        assert tracemalloc.get_traced_memory()[0] - before < 20 * ANYBODYS
+    finally:
+        tracemalloc.stop()
+        gc.enable()

@@ -13,8 +13,8 @@ from statistics import median
 import psycopg
 import pytest
 
-from tests.system.mixture import Mixture
 from tests.processes import ROOT, wait_for
+from tests.system.mixture import Mixture
 from tests.tree import children
 
 SECONDS = float(os.environ.get("SOAK_SECONDS") or 300)
