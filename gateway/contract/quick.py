@@ -69,7 +69,8 @@ def quick_check(operation: Operation, text: bytes) -> Reading | None:
             return _quick_messages(text, flat(text, _messages.decode))
         events = flat(text, _batch.decode).batch if operation.shape is Shape.BATCH else [flat(text, _event.decode)]
         # A key that is there too often is perhaps doubled, and of doubled keys this decoder takes the last.
-        if text.count(b'"batch"') > 1 or text.count(b'"context"') > sum(bool(event.context) for event in events):
+        contexts = text.count(b'"context"')
+        if text.count(b'"batch"') > 1 or (contexts and contexts > sum([bool(event.context) for event in events])):
             return None
         return _quick_events(operation, events)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, NotJsonError):
@@ -81,7 +82,10 @@ def _quick_events(operation: Operation, events: list[_Event]) -> Reading | None:
     if not events:
         return None
     for event in () if operation.without_user else events:
-        for value in (event.userId, event.anonymousId):
+        user = event.userId
+        if type(user) is str and user[:1].isalnum() and user[:1].isascii():
+            continue  # most are settled by their first letter
+        for value in (user, event.anonymousId):
             if isinstance(value, str) and visible(value):
                 break
         else:
