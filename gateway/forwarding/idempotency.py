@@ -18,7 +18,7 @@ _RACES: Final = 5
 
 
 def check_key(key: str | None) -> None:
-    """Raises Refusal for a key that the log cannot hold as it is. An empty one is refused too: the web server empties what is not ASCII."""
+    """Raises Refusal for a key that the log cannot hold as it is. An empty one is refused too: somebody meant to send one."""
     if key is not None and (not 0 < len(key.strip()) <= MAX_LENGTH or not key.isascii() or not key.isprintable() or hide(key) != key):
         raise Refusal(400, "bad_idempotency_key", f"Idempotency-Key must be 1 to {MAX_LENGTH} printable ASCII characters, and no secret.")
 

@@ -45,7 +45,7 @@ class Command(BaseCommand):
             workers=settings.GATEWAY_WEB_PROCESSES,
             # A connection that rests takes a file and a little memory; what is held for requests is bounded by GATEWAY_BUFFER_BYTES.
             backpressure=16_384,
-            # HTTP/2 may end a body without saying its length, which WSGI cannot tell from none.
+            # HTTP/2 may end a body without saying its length, which would be taken for none.
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=int(settings.GATEWAY_BODY_SECONDS * 1000)),
             websockets=False,
