@@ -12,7 +12,7 @@ run: $(VENV)/.runtime
 test: $(VENV)/.tests
 	$(BIN)/python -m pytest
 
-# Fuzzing at length, at random, for minutes; a failure prints how to reproduce it.
+# Kills, full load and fuzzing at length, at random: over an hour. A failure prints how to reproduce it.
 test-chaos: $(VENV)/.tests
 	$(BIN)/python -m pytest -m chaos
 

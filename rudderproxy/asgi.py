@@ -1,5 +1,6 @@
 """The web process's way in."""
 
+import multiprocessing
 import os
 import signal
 
@@ -15,5 +16,6 @@ from gateway.audit import late  # noqa: E402
 
 late.watch()
 # The web server's first process starts those that serve; they stop in order when it is gone.
-parent.watch(os.getppid(), lambda: os.kill(os.getpid(), signal.SIGTERM))
+if first := multiprocessing.parent_process():
+    parent.watch(first.pid or 0, lambda: os.kill(os.getpid(), signal.SIGTERM))
 application = Front()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from time import monotonic
 from typing import Any, Final
 
 from csp.constants import HEADER
@@ -21,14 +22,18 @@ from django.middleware.security import SecurityMiddleware
 from gateway.api.authentication import is_known
 from gateway.api.problems import bad_request
 from gateway.api.request_id import RequestIdMiddleware
-from gateway.api.upload import Held, Receive, Upload
+from gateway.api.upload import Held, Receive, Trouble, Upload
 from gateway.operations import PREFIX
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Way = Callable[[HttpRequest], Any]
 
+QUEUE_SECONDS: Final = 30.0
+"""A call that waited longer for a thread is not sent: its caller has hung up, or will send it again."""
 _PAGE_THREADS: Final = 8
-"""For all but the operations: probes and the admin answer while every other thread waits for RudderStack."""
+"""For all but the operations: the admin answers while every other thread waits for RudderStack."""
+_PROBES: Final = ("/healthz", "/readyz")
+_PROBE_THREADS: Final = 2
 
 
 class Front(BaseHandler):
@@ -41,53 +46,63 @@ class Front(BaseHandler):
         super().__init__()
         self.load_middleware()
         self._policy = CSPMiddleware(lambda _: HttpResponse()).process_response(HttpRequest(), HttpResponse()).headers[HEADER]
-        chain: Way = convert_exception_to_response(self._with_policy)
+        chain: Way = convert_exception_to_response(self._get_response)  # type: ignore[attr-defined]
         for middleware in (XFrameOptionsMiddleware, CommonMiddleware, SecurityMiddleware, RequestIdMiddleware):
             chain = convert_exception_to_response(middleware(chain))
-        self._call = chain
+        self._chain = chain
         self._call_threads = ThreadPoolExecutor(settings.GATEWAY_WEB_THREADS, "call")
         self._page_threads = ThreadPoolExecutor(_PAGE_THREADS, "page")
+        self._probe_threads = ThreadPoolExecutor(_PROBE_THREADS, "page-probe")
         self._held = Held()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """One request."""
         run = asyncio.get_running_loop().run_in_executor
-        is_call = scope["path"].startswith(PREFIX)
-        threads = self._call_threads if is_call else self._page_threads
+        path, way = scope["path"], self._page
+        if path.startswith(PREFIX):
+            threads, way = self._call_threads, self._call
+        else:
+            threads = self._probe_threads if path in _PROBES else self._page_threads
         upload = Upload(scope, receive, self._held)
         try:
             await upload.take_in(lambda authorization: run(threads, is_known, authorization))
-            status, headers, content = await run(threads, self._answer, scope, upload, self._call if is_call else self._page)
+            status, headers, content = await run(threads, self._answer, scope, upload, way, monotonic())
         finally:
             upload.let_go()
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    def _answer(self, scope: dict[str, Any], upload: Upload, way: Way) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    def _answer(self, scope: dict[str, Any], upload: Upload, way: Way, queued: float) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """What Django says: status, headers, content."""
+        if monotonic() - queued > QUEUE_SECONDS:
+            upload.trouble = upload.trouble or Trouble.NO_THREAD
+        response: HttpResponseBase
         try:
             request = ASGIRequest(scope, BytesIO(upload.content))
-        except UnicodeDecodeError:  # in the query string
-            response: HttpResponseBase = bad_request(HttpRequest())
+        except ValueError:  # in the query string, or the parameters of Content-Type
+            response = RequestIdMiddleware(bad_request)(HttpRequest())
         else:
             request.trouble = upload.trouble  # type: ignore[attr-defined]
             response = way(request)
             # DRF's request and view hold each other until the collector comes; their body must not wait for it.
             request.close()
-        content = b"".join(response)
+        try:
+            content = b"".join(response)
+        finally:
+            if way == self._page:
+                response.close()
         response.setdefault("Content-Length", str(len(content)))
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
         headers += [(b"Set-Cookie", cookie.OutputString().encode("latin-1")) for cookie in response.cookies.values()]
-        if way == self._page:
-            response.close()
         return response.status_code, headers, content
+
+    def _call(self, request: HttpRequest) -> Any:
+        """The short way."""
+        response = self._chain(request)
+        response.headers[HEADER] = self._policy
+        return response
 
     def _page(self, request: HttpRequest) -> Any:
         """With all of the settings' middleware, and connections closed that Django would close."""
         signals.request_started.send(type(self), scope=None)
         return self.get_response(request)
-
-    def _with_policy(self, request: HttpRequest) -> Any:
-        response = self._get_response(request)  # type: ignore[attr-defined]
-        response.headers[HEADER] = self._policy
-        return response

@@ -27,6 +27,8 @@ def _read(request: HttpRequest, cap: int) -> bytes:
             raise Refusal(408, "body_too_slow", f"The body took over {settings.GATEWAY_BODY_SECONDS:g} s (GATEWAY_BODY_SECONDS). Nothing was sent.")
         case Trouble.TOO_LARGE:
             raise BodyTooLargeError(cap)
+        case Trouble.NO_THREAD:
+            raise Refusal(503, "busy", "The gateway has too many calls waiting (GATEWAY_WEB_THREADS). Nothing was sent.", retry_after="1")
         case Trouble.NO_ROOM | Trouble.FROM_STRANGER:
             raise Refusal(503, "busy", "The gateway holds too many bodies (GATEWAY_BUFFER_BYTES). Nothing was sent: send it again.", retry_after="1")
     return request.read()

@@ -22,6 +22,7 @@ class Trouble(Enum):
     TOO_SLOW = "it took over GATEWAY_BODY_SECONDS"
     TOO_LARGE = "it has over GATEWAY_MAX_BODY_BYTES"
     NO_ROOM = "all bodies held would have over GATEWAY_BUFFER_BYTES"
+    NO_THREAD = "it waited too long for a thread"
     FROM_STRANGER = "it has over ANYBODYS bytes and comes without a known key"
 
 

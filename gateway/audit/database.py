@@ -7,7 +7,7 @@ from itertools import chain
 from time import monotonic
 from typing import Any, Final
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connection, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, OperationalError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import AutoField, CharField, Field, IntegerField, Model, TextField
 
@@ -37,7 +37,13 @@ def configure(database: dict[str, Any], threads: int) -> dict[str, Any]:
         }
         # Opening the file costs more than a row: each thread keeps its connection.
         return {**database, "OPTIONS": options, "CONN_MAX_AGE": None}
-    pool = {"min_size": 2, "max_size": min(threads, 32), "timeout": _POOL_WAIT, "reconnect_timeout": 2.0, "connection_class": DeadlineConnection}
+    pool = {
+        "min_size": min(2, threads),
+        "max_size": min(threads, 32),
+        "timeout": _POOL_WAIT,
+        "reconnect_timeout": 2.0,
+        "connection_class": DeadlineConnection,
+    }
     options = {**database.get("OPTIONS", {}), "pool": pool, "connect_timeout": 2}
     return {**database, "ENGINE": "gateway.audit.postgresql", "OPTIONS": options}
 
@@ -51,6 +57,8 @@ def using_log(seconds: float = POSTGRESQL_WAIT) -> Iterator[BaseDatabaseWrapper]
     visit.ends = before or monotonic() + seconds
     try:
         yield database
+    except IntegrityError:
+        raise
     except DatabaseError:
         # A file opened while it could only be read stays so.
         if database.vendor == "sqlite" and not database.in_atomic_block:
@@ -70,10 +78,17 @@ def writing_log(ends: float) -> Iterator[BaseDatabaseWrapper]:
     if left < 0:
         raise OperationalError("the log is busy")
     with using_log(left) as database:
-        if database.vendor == "sqlite":
-            database.ensure_connection()
-            database.connection.execute(f"PRAGMA busy_timeout={int(left * 1000)}")
-        yield database
+        if database.vendor != "sqlite":
+            yield database
+            return
+        database.ensure_connection()
+        file = database.connection
+        file.execute(f"PRAGMA busy_timeout={int(left * 1000)}")
+        try:
+            yield database
+        finally:
+            if database.connection is file:
+                file.execute(f"PRAGMA busy_timeout={int(SQLITE_WAIT * 1000)}")
 
 
 def insert(rows: Sequence[Model], ends: float) -> None:

@@ -30,6 +30,7 @@ _REFUSAL: Final = ".refusal"
 _logger = logging.getLogger(__name__)
 _wake: Final = threading.Event()
 _outcomes_wait: Final = threading.Event()
+_flag: Final = threading.Lock()
 _missed_since: Final[dict[str, float]] = {}
 
 
@@ -42,8 +43,9 @@ def check() -> None:
 def keep(outcome: Outcome) -> None:
     """An outcome that could not be written: it will be."""
     log.clean(outcome)
-    _outcomes_wait.set()
-    _put(_OUTCOME, outcome)
+    with _flag:
+        _outcomes_wait.set()
+        _put(_OUTCOME, outcome)
 
 
 def doubt(call: Call) -> None:
@@ -61,30 +63,33 @@ def watch() -> None:
 
 
 def settle() -> None:
-    """Write what waits. Raises LogUnavailableError."""
+    """Write what waits, outcomes first: they stop every call. Raises LogUnavailableError."""
     with _spool().alone() as alone:
-        if not alone:
-            return
-        for name in _spool().names():
+        for name in sorted(_spool().names(), key=lambda name: (not name.endswith(_OUTCOME), name)) if alone else ():
             try:
                 outcome = _read(_spool().get(name))
-            except (msgspec.MsgspecError, ValidationError, KeyError) as error:
-                _logger.error("%s cannot be read (%s), and is set aside", name, type(error).__name__)
-                _spool().set_aside(name)
-                continue
-            if name.endswith(_OUTCOME):
-                _settle_outcome(name, outcome)
+            except FileNotFoundError:
+                continue  # another process was done with it first
+            except (OSError, msgspec.MsgspecError, ValidationError, KeyError) as error:
+                _set_aside(name, f"cannot be read ({type(error).__name__})")
             else:
-                _settle_refusal(name, outcome)
-    if not any(name.endswith(_OUTCOME) for name in _spool().names()):
-        _outcomes_wait.clear()
+                _settle_outcome(name, outcome) if name.endswith(_OUTCOME) else _settle_refusal(name, outcome)
+    with _flag:
+        if not any(name.endswith(_OUTCOME) for name in _spool().names()):
+            _outcomes_wait.clear()
+
+
+def _set_aside(name: str, why: str) -> None:
+    _logger.error("%s %s, and is set aside", name, why)
+    _spool().set_aside(name)
 
 
 def _settle_outcome(name: str, outcome: Outcome) -> None:
     call_is_there, written = _in_log(outcome.call_id)
     if not call_is_there:
-        _logger.error("%s belongs to no call of this log, and is set aside", name)
-        return _spool().set_aside(name)
+        return _set_aside(name, "belongs to no call of this log")
+    if len(written) >= log.MAX_OUTCOMES:
+        return _set_aside(name, "comes after too many others")
     # The statement that got no answer may have been carried out all the same.
     if all(at != outcome.at for at, _ in written):
         log.close(outcome)
@@ -124,19 +129,16 @@ def _read(content: bytes) -> Outcome:
 def _watch() -> None:
     while _wake.wait():
         try:
+            _wake.clear()
             settle()
-            if not _spool().names():
-                _wake.clear()
-                # Something may have been kept in between.
-                if _spool().names():
-                    _wake.set()
+            connections.close_all()
         except log.LogUnavailableError:
             pass
         except Exception as error:
             # It must go on: without it nothing is sent any more. Texts of errors can quote rows.
             _logger.error("outcomes that wait could not be written: %s", type(error).__name__)
-        finally:
-            connections.close_all()
+        if _outcomes_wait.is_set() or _spool().names():
+            _wake.set()
         sleep(SECONDS)
 
 

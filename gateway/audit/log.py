@@ -17,7 +17,7 @@ from gateway.audit.models import Action, AppendOnlyModel, Call, Channel, Outcome
 from gateway.audit.texts import storable
 from gateway.audit.writer import Writer
 
-_MAX_OUTCOMES: Final = 8
+MAX_OUTCOMES: Final = 8
 _SEARCH_SECONDS: Final = 300.0
 """For the look through the whole log, which the worker alone does: 4,000,000 calls take over a second."""
 _LONGEST_TEXT: Final = 100_000
@@ -72,12 +72,12 @@ def intend(call: Call) -> None:
 def close(outcome: Outcome) -> None:
     """Commit what came of a call, after what was said of it before. Raises LogUnavailableError."""
     with available():
-        for number in range(1, _MAX_OUTCOMES + 1):
+        for number in range(1, MAX_OUTCOMES + 1):
             outcome.number = number
             try:
                 return _write(outcome)
             except IntegrityError:
-                if number == _MAX_OUTCOMES:
+                if number == MAX_OUTCOMES:
                     raise
 
 

@@ -56,22 +56,29 @@ class Spool:
             (self._folder / name).unlink(missing_ok=True)
 
     def set_aside(self, name: str) -> None:
-        """Keep it for people only."""
-        aside = self._folder / "aside"
-        aside.mkdir(mode=0o700, exist_ok=True)
-        (self._folder / name).rename(aside / name)
+        """Keep it for people only; what is in memory cannot be."""
+        if self._in_memory.pop(name, None) is None:
+            aside = self._folder / "aside"
+            aside.mkdir(mode=0o700, exist_ok=True)
+            (self._folder / name).rename(aside / name)
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
         """Whether no other process is within this block at the same time."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self._folder / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self._folder / ".lock", os.O_WRONLY | os.O_CREAT, 0o600)
+        except OSError:
+            yield True  # where no folder is, all that waits is in this process's memory
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+        finally:
+            os.close(lock)
 
     def _write(self, name: str, content: bytes) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from django.db import DataError, IntegrityError, OperationalError
 from gateway.audit.models import AppendOnlyModel
 
 _MOST_ENTRIES: Final = 64
+_LEAST_SECONDS: Final = 0.1
 
 
 def _locked() -> threading.Lock:
@@ -26,12 +27,12 @@ def _locked() -> threading.Lock:
 
 @dataclass(eq=False, slots=True)
 class _Entry:
-    """What one thread wants to write, until when; no rows: it wants the database for itself."""
+    """What one thread wants to write, until when; no rows: it wants the database for itself. It is an error until it is written."""
 
     rows: Sequence[AppendOnlyModel]
     ends: float
     leads: bool = False
-    error: Exception | None = None
+    error: Exception | None = field(default_factory=lambda: OperationalError("the log is busy"))
     woken: threading.Lock = field(default_factory=_locked)
 
 
@@ -100,8 +101,14 @@ class Writer:
             self._hand_over()
 
     def _commit(self, entries: Sequence[_Entry]) -> None:
+        # Who has hardly any time left would take it from all.
+        entries = [entry for entry in entries if entry.ends > monotonic() + _LEAST_SECONDS]
+        if not entries:
+            return
         try:
             self._insert([row for entry in entries for row in entry.rows], min(entry.ends for entry in entries))
+            for entry in entries:
+                entry.error = None
         except (IntegrityError, DataError) as error:
             # A fault of some of the rows: whose?
             if len(entries) == 1:

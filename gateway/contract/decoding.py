@@ -125,20 +125,37 @@ def judged(text: bytes, max_depth: int | None, work: Callable[[bytes], _T]) -> _
     return _deep_stack.run(levels, lambda: work(text))
 
 
-_collecting: Final = threading.Lock()
+class _Collector:
+    """Python's cyclic garbage collector, off while anybody is within `uncollected`."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._within = 0
+        self._was_on = False
+
+    def pause(self, step: int) -> None:
+        """One more (1) or one less (-1) that wants it off."""
+        with self._mutex:
+            if self._within == 0:
+                self._was_on = gc.isenabled()
+            self._within += step
+            if self._within:
+                gc.disable()
+            elif self._was_on:
+                gc.enable()
+
+
+_collector: Final = _Collector()
 
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without Python's cyclic garbage collector, for one thread at a time: JSON has no cycles, and to look for them takes most of the time."""
-    with _collecting:
-        enabled = gc.isenabled()
-        gc.disable()
-        try:
-            yield
-        finally:
-            if enabled:
-                gc.enable()
+    """Without Python's cyclic garbage collector: JSON has no cycles, and to look for them takes most of the time."""
+    _collector.pause(1)
+    try:
+        yield
+    finally:
+        _collector.pause(-1)
 
 
 def decode(text: bytes) -> object:

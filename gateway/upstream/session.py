@@ -185,6 +185,7 @@ class UpstreamSession(requests.Session):
         request = requests.Request("POST", base_url).prepare()
         adapter = cast(_Adapter, self.get_adapter(base_url))
         self._pool = cast(HTTPConnectionPool, adapter.get_connection_with_tls_context(request, verify=ca_bundle or True))
+        adapter.cert_verify(self._pool, base_url, ca_bundle or True, None)  # type: ignore[no-untyped-call]
         self._retry = adapter.max_retries
         self._prefix = "" if request.path_url == "/" else request.path_url
 

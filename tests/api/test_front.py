@@ -57,6 +57,32 @@ def test_the_short_way_gives_the_headers_of_the_long_one(front, client):
     assert headers == told
 
 
+@pytest.mark.parametrize("path", [REPLAY, f"{REPLAY}/nope", "/v1/internal/v1/none"])
+def test_errors_by_the_short_way_have_its_headers_too(front, client, path):
+    for headers in ([], [(b"host", b"elsewhere.example")]):
+        _, short, _ = ask(front, path, "GET", headers=headers)
+        long = client.get(path, headers={"Host": "elsewhere.example"} if headers else {})
+        assert {name for name in short if name.startswith(("content-security", "x-"))} >= {
+            name.lower() for name in long.headers if name.lower().startswith(("content-security", "x-"))
+        }
+
+
+@pytest.mark.parametrize("path", [REPLAY, "/healthz"])
+def test_what_djangos_request_cannot_read_is_400(front, path):
+    status, headers, content = ask(front, path, headers=[(b"content-type", b"text/plain; charset*=bogus''%41")])
+    assert (status, headers["content-type"], "x-request-id" in headers) == (400, "application/problem+json", True)
+    assert b"bogus" not in content
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_call_that_waited_too_long_for_a_thread_is_not_sent(front, make_key, sandbox, monkeypatch):
+    monkeypatch.setattr("gateway.api.front.QUEUE_SECONDS", -1.0)
+    key = (b"authorization", f"Bearer {make_key()}".encode())
+    status, headers, content = ask(front, REPLAY, messages=[part(b"{}")], headers=[length(2), key])
+    assert (status, headers["retry-after"], b'"busy"' in content) == (503, "1", True)
+    assert sandbox.count()["calls"] == 0
+
+
 @pytest.mark.parametrize("path", [REPLAY, "/healthz"])
 def test_a_query_that_is_no_text_and_a_host_that_is_not_ours_are_400(front, path):
     for bad in ({"query": b"a=\xff"}, {"headers": [(b"host", b"elsewhere.example")]}):
@@ -66,7 +92,8 @@ def test_a_query_that_is_no_text_and_a_host_that_is_not_ours_are_400(front, path
 
 def test_pages_have_threads_of_their_own(front):
     assert ask(front, "/healthz", "GET")[0] == 200
-    assert any(thread.name.startswith("page") for thread in front._page_threads._threads)
+    assert ask(front, "/openapi.json", "GET")[0] == 200
+    assert {thread.name.split("_")[0] for pool in (front._page_threads, front._probe_threads) for thread in pool._threads} == {"page", "page-probe"}
 
 
 def take_in(messages, *headers, known=True, held=None):

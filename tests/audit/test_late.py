@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from gateway.audit import late, log, view
 from gateway.audit.models import Call, Outcome
+from gateway.audit.spool import Spool
 from tests.audit.rows import new_call, new_outcome, written
 from tests.environment import VAR
 
@@ -149,3 +150,47 @@ def test_nothing_in_clear_beyond_what_the_log_would_hold(db):
     [name] = waiting()
     assert set(msgspec.json.decode(late._spool().get(name))) == {f.attname for f in Outcome._meta.concrete_fields if not f.primary_key}
     assert str(late._spool()._folder).startswith(VAR)
+
+
+def test_who_finds_that_another_process_wrote_it_goes_on(db):
+    late.keep(new_outcome("accepted", call=written()))
+    [name] = waiting()
+    with Spool(late._spool()._folder).alone():
+        late._spool().drop(name)  # as the other does
+        late.settle()
+    late.check()
+
+
+def test_while_another_process_writes_it_nobody_begins(db):
+    late.keep(new_outcome("accepted", call=written()))
+    with Spool(late._spool()._folder).alone():
+        late.settle()
+        with pytest.raises(log.LogUnavailableError):
+            late.check()
+    late.settle()
+    late.check()
+
+
+def test_without_a_folder_it_is_written_from_memory(db, tmp_path, monkeypatch):
+    (tmp_path / "pending").write_text("a file in the way")
+    monkeypatch.setattr(late, "_spool", lambda spool=Spool(tmp_path / "pending"): spool)
+    late.keep(new_outcome("accepted", call=(call := written())))
+    late.settle()
+    late.check()
+    assert outcomes_of(call) == [(1, "accepted", "")]
+
+
+def test_one_outcome_too_many_stops_nobody(db):
+    call = written(*["unknown"] * log.MAX_OUTCOMES)
+    late.keep(new_outcome("accepted", call=call))
+    late.settle()
+    late.check()
+
+
+def test_outcomes_come_before_refusals(db):
+    for _ in range(3):
+        late.doubt(new_call())
+    late.keep(new_outcome("accepted", call=written()))
+    late.settle()
+    late.check()
+    assert len(waiting()) == 3

@@ -8,6 +8,7 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection
 
 from gateway.audit import log
+from gateway.audit import writer as writer_module
 from gateway.audit.models import Call, Outcome
 from gateway.audit.writer import Writer
 from tests.audit.rows import new_call, new_outcome, written
@@ -177,3 +178,45 @@ def test_in_the_database_rows_of_all_kinds_and_faults_go_together(transactional_
     assert Call.objects.exclude(id=taken.id).count() == 80
     assert Outcome.objects.filter(result="accepted", number=2).count() == Outcome.objects.filter(result="accepted", number=1).count() == 40
     assert Outcome.objects.count() == 120
+
+
+class PowerCut(BaseException):
+    pass
+
+
+def test_nobody_is_told_that_it_is_written_when_it_is_not(database):
+    writer = Writer(database.insert, 5)
+
+    def cut(rows, ends):
+        database.insert(rows, ends)
+        raise PowerCut
+
+    with ThreadPoolExecutor(4) as threads:
+        database.open.clear()
+        first = threads.submit(writer.write, "first")
+        while not database.inside:
+            sleep(0.001)
+        others = [threads.submit(outcome_of, writer.write, row) for row in "ab"]
+        while len(writer._waiting) < 2:
+            sleep(0.001)
+        writer._insert = cut
+        database.open.set()
+        first.result()
+        told = []
+        for other in others:
+            try:
+                told.append(other.result())
+            except PowerCut:
+                told.append("PowerCut")
+    assert sorted(told) == ["OperationalError", "PowerCut"]
+    writer._insert = database.insert
+    writer.write("later")
+
+
+def test_one_who_has_no_time_left_takes_it_from_nobody(database, monkeypatch):
+    writer = Writer(database.insert, 5)
+    now = monotonic()
+    entries = [writer_module._Entry([row], ends) for row, ends in (("late", now + 0.01), ("early", now + 5))]
+    writer._commit(entries)
+    assert database.taken == [["early"]]
+    assert [type(entry.error) for entry in entries] == [OperationalError, type(None)]

@@ -20,7 +20,7 @@ STAGES: Final = (
     ("access", "principal_of (gateway/api/authentication.py"),
     ("access", "_authorise (gateway/forwarding/admission.py"),
     ("rest of the gateway", "post (gateway/api/operation.py"),
-    ("Django and DRF", "application (rudderproxy/wsgi.py"),
+    ("Django and DRF", "_answer (gateway/api/front.py"),
 )
 """A sample is of the first stage that its stack has a frame of; of the web server's when of none."""
 WEB_SERVER: Final = "web server"

@@ -122,7 +122,7 @@ def test_words_select():
 
 
 def test_stacks_are_shared_out():
-    door, send = "application (/x/rudderproxy/wsgi.py);post (/x/gateway/api/operation.py)", "post (/x/gateway/upstream/client.py)"
+    door, send = "_answer (/x/gateway/api/front.py);post (/x/gateway/api/operation.py)", "post (/x/gateway/upstream/client.py)"
     lines = [
         "process 7:python;run (/x/site-packages/granian/wsgi.py) 1",
         f"process 7:python;{door};intend (/x/gateway/audit/log.py);wait (/x/site-packages/psycopg/connection.py) 4",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import requests
 
 from tests.conftest import GOOD
 from tests.processes import wait_for
@@ -249,3 +250,19 @@ def test_sqlite_that_can_only_be_read_refuses_until_it_can_be_written(gateway_wi
         for path in files:
             path.chmod(0o644)
     wait_for(lambda: gateway.send("replay", GOOD["replay"]).status_code == 200, RECOVERY_SECONDS)
+
+
+def test_pages_of_a_frozen_database_keep_probes_from_nobody(gateway_with, postgresql, sandbox):
+    on = OnPostgreSQL(gateway_with, postgresql)
+    cookies = {"sessionid": "x" * 32}
+    ask = lambda _: requests.get(f"{on.gateway.url}/admin/", cookies=cookies, timeout=30, proxies={"http": ""}).status_code  # noqa: E731
+    with ThreadPoolExecutor(24) as threads:
+        list(threads.map(ask, range(24)))
+        with on.frozen():
+            pages = [threads.submit(ask, number) for number in range(24)]
+            for _ in range(5):
+                started = time.monotonic()
+                assert on.gateway.get("/healthz").status_code == 200
+                assert on.gateway.get("/readyz").status_code == 503
+                assert time.monotonic() - started < SECONDS
+            assert {page.result() for page in pages[:8]} == {500}

@@ -11,6 +11,8 @@ from psycopg import errors
 
 visit: Final = threading.local()
 """`ends`: until when, by `time.monotonic`, this thread's statements may take; none outside of a visit to the log."""
+PAGE_SECONDS: Final = 10.0
+"""For each statement outside of one, in threads named "page…": commands may take their time, but a page must not hold its thread for ever."""
 
 
 class NoAnswerError(psycopg.OperationalError):
@@ -22,9 +24,10 @@ class DeadlineConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Like psycopg's, until the visit's end. Raises NoAnswerError; the connection is closed then, as it is of no use any more."""
-        ends = getattr(visit, "ends", None)
-        if timeout is None and ends is not None:
+        if timeout is None and (ends := getattr(visit, "ends", None)) is not None:
             timeout = max(0.0, ends - monotonic())
+        elif timeout is None and threading.current_thread().name.startswith("page"):
+            timeout = PAGE_SECONDS
         try:
             return super().wait(gen, interval=interval, timeout=timeout)
         except errors._WaitTimeout:
