@@ -244,7 +244,10 @@ def test_sqlite_that_can_only_be_read_refuses_until_it_can_be_written(gateway_wi
         path.chmod(0o444)
     gateway.start_web(*WITHOUT_ROOTS_RIGHTS)
     try:
-        assert {(a.status_code, a.json()["reason"]) for a, _ in call_at_once(gateway, 8)} == {(503, "log_unavailable")}
+        answers = call_at_once(gateway)
+        assert {(answer.status_code, answer.json()["reason"]) for answer, _ in answers} == {(503, "log_unavailable")}
+        assert max(took for _, took in answers) < SECONDS
+        assert gateway.get("/readyz").status_code == 503
         assert sandbox.count()["calls"] == 0
     finally:
         for path in files:
