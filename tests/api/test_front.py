@@ -5,9 +5,9 @@ import gc
 import tracemalloc
 
 import pytest
+from gateway.api.upload import ANYBODYS, Held, Trouble, Upload
 
 from gateway.api.front import Front
-from gateway.api.upload import ANYBODYS, Held, Trouble, Upload
 
 REPLAY = "/v1/internal/v1/replay"
 
