@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mcp.server import ServerRequestContext
 
 from gateway.access.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`address` is the original caller's, "" on stdio. `headers` are the request's that REST would look at."""
+    """`address` is the original caller's, "" on stdio. `headers` are those of the request that REST would look at.
+
+    `client` is the name and version that the client's program gives itself, `protocol` the version that is spoken.
+    """
 
     principal: Principal
     address: str
@@ -16,3 +22,10 @@ class Caller:
     headers: Mapping[str, str] = field(default_factory=dict)
     client: str = ""
     protocol: str = ""
+
+
+class Callers(Protocol):
+    """What differs between HTTP and stdio."""
+
+    async def caller(self, context: ServerRequestContext[Any, Any]) -> Caller:
+        """Who calls. Raises MCPError where that is nobody, LogUnavailableError where it cannot be told."""

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from mcp_types import INVALID_REQUEST, PARSE_ERROR
 
+ENVELOPE: Final = 64 * 1024
+"""Bytes that a message may have beside its arguments."""
 ID_LENGTH: Final = 500
 
 

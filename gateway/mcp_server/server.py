@@ -27,9 +27,9 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from gateway.audit.log import LogUnavailableError
 from gateway.ingress.failure import INTERNAL, log_exception
 from gateway.mcp_server import prompts, resources, tools
+from gateway.mcp_server.caller import Callers
 from gateway.mcp_server.prompts import BadArgumentError
 from gateway.mcp_server.threads import Threads
-from gateway.mcp_server.transport import Transport
 
 Context = ServerRequestContext[Any, Any]
 P = TypeVar("P")
@@ -44,10 +44,10 @@ _NO_LOG: Final = "The audit log cannot be read. Try again later."
 _PAGES: Final = "This list has one page: leave cursor out."
 
 
-def build(transport: Transport, threads: Threads) -> Server[Any]:
+def build(callers: Callers, threads: Threads) -> Server[Any]:
     """The server for one way of arriving."""
-    handlers = _Handlers(transport, threads)
-    return Server(
+    handlers = _Handlers(callers, threads)
+    server: Server[Any] = Server(
         NAME,
         version=settings.SPECTACULAR_SETTINGS["VERSION"],
         title="RudderStack internal-API gateway",
@@ -62,6 +62,8 @@ def build(transport: Transport, threads: Threads) -> Server[Any]:
         on_list_prompts=_careful(handlers.list_prompts),
         on_get_prompt=_careful(handlers.get_prompt),
     )
+    server.middleware.clear()  # spans for OpenTelemetry, which nobody collects here
+    return server
 
 
 def _careful(handler: Callable[[Context, P], Awaitable[R]]) -> Callable[[Context, P], Awaitable[R]]:
@@ -85,25 +87,25 @@ def _careful(handler: Callable[[Context, P], Awaitable[R]]) -> Callable[[Context
 class _Handlers:
     """What each request does."""
 
-    def __init__(self, transport: Transport, threads: Threads) -> None:
-        self._transport = transport
+    def __init__(self, callers: Callers, threads: Threads) -> None:
+        self._callers = callers
         self._threads = threads
 
     async def list_tools(self, context: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
         _one_page(params)
-        return ListToolsResult(tools=tools.tools_for(await self._transport.caller(context)))
+        return ListToolsResult(tools=tools.tools_for(await self._callers.caller(context)))
 
     async def call_tool(self, context: Context, params: CallToolRequestParams) -> CallToolResult:
         operation = tools.BY_NAME.get(params.name)
         if operation is None:
             raise MCPError(INVALID_PARAMS, f"There is no such tool. There are {', '.join(tools.BY_NAME)}.")
-        caller = await self._transport.caller(context)
-        arguments = self._transport.arguments(context, params)
+        caller = await self._callers.caller(context)
+        arguments = params.arguments or {}
         return await self._threads.call(lambda cancellation, busy: tools.call(operation, arguments, caller, cancellation, busy))
 
     async def list_resources(self, context: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
         _one_page(params)
-        caller = await self._transport.caller(context)
+        caller = await self._callers.caller(context)
         return ListResourcesResult(resources=await self._threads.read(lambda: resources.resources_for(caller)))
 
     async def list_templates(self, context: Context, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
@@ -111,7 +113,7 @@ class _Handlers:
         return ListResourceTemplatesResult(resource_templates=resources.TEMPLATES)
 
     async def read_resource(self, context: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
-        caller, uri = await self._transport.caller(context), str(params.uri)
+        caller, uri = await self._callers.caller(context), str(params.uri)
         found = await self._threads.read(lambda: resources.read(uri, caller))
         if found is None:
             raise MCPError(_not_found(context), "There is no such resource, or it is not this key's to see.", {"uri": uri})
@@ -122,7 +124,7 @@ class _Handlers:
         return ListPromptsResult(prompts=prompts.prompts())
 
     async def get_prompt(self, context: Context, params: GetPromptRequestParams) -> GetPromptResult:
-        caller = await self._transport.caller(context)
+        caller = await self._callers.caller(context)
         try:
             found = await self._threads.read(lambda: prompts.prompt(params.name, params.arguments or {}, caller))
         except BadArgumentError as error:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from secrets import token_hex
 from typing import Any, Final
 
+from mcp_types import Implementation
+
 _LENGTH: Final = 100
 _LONGEST: Final = 2000
 _UNPRINTABLE: Final = re.compile(r"[^ -~]")
@@ -21,6 +23,11 @@ class Session:
     version: str
     protocol: str
     nonce: str = field(default_factory=lambda: token_hex(8))
+
+    @property
+    def client(self) -> str:
+        """Its name and version."""
+        return f"{self.name}/{self.version}"
 
     @property
     def id(self) -> str:
@@ -45,6 +52,11 @@ def begun(params: dict[str, Any], protocol: str) -> Session:
     info = params.get("clientInfo")
     name, version = (info.get("name"), info.get("version")) if isinstance(info, dict) else ("", "")
     return Session(printable(name), printable(version), printable(protocol))
+
+
+def client_of(about: Implementation) -> str:
+    """The name and version that a client gives itself."""
+    return f"{printable(about.name)}/{printable(about.version)}"
 
 
 def printable(text: Any) -> str:

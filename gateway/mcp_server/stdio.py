@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 from mcp.server import Server, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
-from mcp_types import INVALID_REQUEST, CallToolRequestParams, jsonrpc_message_adapter
+from mcp_types import INVALID_REQUEST, jsonrpc_message_adapter
 
 from gateway.access import keys
 from gateway.audit import late
@@ -23,12 +23,11 @@ from gateway.ingress.request_id import request_id_of
 from gateway.ingress.server import check
 from gateway.mcp_server import message
 from gateway.mcp_server.caller import Caller
-from gateway.mcp_server.message import BadMessageError
+from gateway.mcp_server.message import ENVELOPE, BadMessageError
 from gateway.mcp_server.server import build
-from gateway.mcp_server.session import printable
+from gateway.mcp_server.session import client_of
 from gateway.mcp_server.threads import Threads
 
-_ENVELOPE: Final = 64 * 1024
 _NOT_KNOWN: Final = "The key in GATEWAY_API_KEY is not known, or revoked: make one by create_api_key."
 
 
@@ -56,7 +55,7 @@ def _take_stdout() -> BinaryIO:
 
 async def _run(stdin: BinaryIO, stdout: BinaryIO) -> None:
     threads = Threads()
-    server: Server[Any] = build(_Transport(threads), threads)
+    server: Server[Any] = build(_Callers(threads), threads)
     to_server, from_client = anyio.create_memory_object_stream[SessionMessage | Exception]()
     to_client, from_server = anyio.create_memory_object_stream[SessionMessage]()
     async with anyio.create_task_group() as tasks:
@@ -77,7 +76,7 @@ async def _stop(scope: anyio.CancelScope) -> None:
 async def _read(stdin: BinaryIO, to_server: MemoryObjectSendStream[Any], to_client: MemoryObjectSendStream[SessionMessage]) -> None:
     """Lines into messages; what is none is answered at once."""
     lines: asyncio.Queue[bytes] = asyncio.Queue(1)
-    loop, limit = asyncio.get_running_loop(), settings.GATEWAY_MAX_BODY_BYTES + _ENVELOPE
+    loop, limit = asyncio.get_running_loop(), settings.GATEWAY_MAX_BODY_BYTES + ENVELOPE
 
     def pump() -> None:
         while True:
@@ -123,8 +122,8 @@ def _put(stdout: BinaryIO, line: bytes) -> None:
     stdout.flush()
 
 
-class _Transport:
-    """What handlers ask of a request that came by stdin."""
+class _Callers:
+    """Who calls, of a request that came by stdin."""
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
@@ -136,9 +135,5 @@ class _Transport:
         if principal is None:
             raise MCPError(INVALID_REQUEST, _NOT_KNOWN)
         about = context.session.client_params
-        client = f"{printable(about.client_info.name)}/{printable(about.client_info.version)}" if about else ""
-        return Caller(principal, "", request_id_of(""), client=client, protocol=printable(context.protocol_version))
-
-    def arguments(self, context: ServerRequestContext[Any, Any], params: CallToolRequestParams) -> dict[str, Any]:
-        """As the line had them."""
-        return params.arguments or {}
+        client = client_of(about.client_info) if about else ""
+        return Caller(principal, "", request_id_of(""), client=client, protocol=context.protocol_version)
