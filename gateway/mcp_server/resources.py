@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from dataclasses import replace
 from typing import Any, Final
 
 from django.conf import settings
@@ -67,9 +68,9 @@ def read(uri: str, caller: Caller) -> TextResourceContents | None:
 
 def find(caller: Caller, query: Query) -> list[Record]:
     """Calls that the key may see, newest first. Raises LogUnavailableError."""
-    query.equal.update(caller.principal.own_calls)
+    own = replace(query, equal={**query.equal, **caller.principal.own_calls})
     with available(), using_log():
-        return view.find(query)[0]
+        return view.find(own)[0]
 
 
 def as_text(document: Any) -> str:
