@@ -27,12 +27,16 @@ PREFIX: Final = "/v1/internal/"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One internal endpoint. `size_limit` is in bytes, unpacked; None where RudderStack has none."""
+    """One internal endpoint. `help` says what it is for, `not_for` when to take another, named in braces.
+
+    `size_limit` is in bytes, unpacked; None where RudderStack has none.
+    """
 
     name: str
     tool: str
     description: str
     help: str
+    not_for: str
     route: str
     shape: Shape
     credential: Credential
@@ -66,6 +70,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
             tool="audience-list",
             description="Audience List",
             help="Send one event that adds users to, or removes them from, an audience.",
+            not_for="Not for what people did ({replay}) or for rows of a warehouse ({retl}).",
             route="audiencelist",
             shape=Shape.EVENT,
             credential=Credential.WRITE_KEY,
@@ -78,6 +83,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
             description="Batch",
             help="Send an array of ready-made messages, each with its properties (source, workspace, routing) and its payload. "
             "RudderStack checks no credential here, so the gateway checks the source of every message.",
+            not_for="Not for plain events: {replay} and {retl} take those and fill in the rest.",
             route="batch",
             shape=Shape.MESSAGES,
             credential=Credential.NONE,
@@ -88,6 +94,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
             tool="extract",
             description="Extract",
             help="Send one extracted record of a source.",
+            not_for="Not for several records at once (one call for each) or for events of people ({replay}).",
             route="extract",
             shape=Shape.EVENT,
             credential=Credential.WRITE_KEY,
@@ -101,6 +108,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
             tool="replay",
             description="Replay",
             help="Send a batch of events of the past again, through a replay source.",
+            not_for="Not for new events, nor for rows of a warehouse ({retl}). Give every event its messageId: else sending it twice doubles it.",
             route="replay",
             shape=Shape.BATCH,
             credential=Credential.SOURCE_HEADER,
@@ -113,6 +121,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
             tool="retl",
             description="Retl",
             help="Send a batch of reverse-ETL records, to all destinations of the source or to one.",
+            not_for="Not for events of the past ({replay}) or for members of an audience ({audiencelist}).",
             route="retl",
             shape=Shape.BATCH,
             credential=Credential.SOURCE_HEADER,

@@ -50,6 +50,9 @@ class Environment:
     gateway_ca_bundle: str
     gateway_breaker_failures: int
     gateway_breaker_seconds: float
+    gateway_api_key: str
+    gateway_mcp_processes: int
+    gateway_mcp_origins: list[str]
     gateway_web_processes: int
     gateway_web_threads: int
     gateway_body_seconds: float
@@ -219,6 +222,9 @@ def read() -> Environment:
         gateway_ca_bundle=reader.file("GATEWAY_CA_BUNDLE"),
         gateway_breaker_failures=reader.integer("GATEWAY_BREAKER_FAILURES", 10, 1, 10_000),
         gateway_breaker_seconds=reader.seconds("GATEWAY_BREAKER_SECONDS", 5, 3600),
+        gateway_api_key=reader.secret("GATEWAY_API_KEY"),
+        gateway_mcp_processes=reader.integer("GATEWAY_MCP_PROCESSES", 1, 1, 64),
+        gateway_mcp_origins=reader.words("GATEWAY_MCP_ORIGINS", "http://localhost,http://127.0.0.1,http://[::1]"),
         gateway_web_processes=reader.integer("GATEWAY_WEB_PROCESSES", 1, 1, 64),
         gateway_web_threads=reader.integer("GATEWAY_WEB_THREADS", 64, 1, 1024),
         gateway_body_seconds=reader.seconds("GATEWAY_BODY_SECONDS", 30, 3600),

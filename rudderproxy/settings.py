@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "gateway.audit",
     "gateway.access",
     "gateway.api",
+    "gateway.mcp_server",
     "gateway.console",
     "gateway.sandbox",
 ]
@@ -178,6 +179,8 @@ LOGGING = {
         "django.server": {"level": "WARNING"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "urllib3": {"level": "ERROR"},
+        # The SDK has lines for every request, and some quote what clients sent.
+        "mcp": {"level": "WARNING"},
     },
 }
 
@@ -191,6 +194,10 @@ RUDDERSTACK_WRITE_KEYS: dict[str, str] = ENVIRONMENT.rudderstack_write_keys
 GATEWAY_VAR: Path = ENVIRONMENT.gateway_var
 GATEWAY_HOST: str = ENVIRONMENT.gateway_host
 GATEWAY_PORT: int = ENVIRONMENT.gateway_port
+GATEWAY_MCP_PORT: int = ENVIRONMENT.gateway_mcp_port
+GATEWAY_MCP_PROCESSES: int = ENVIRONMENT.gateway_mcp_processes
+GATEWAY_MCP_ORIGINS: list[str] = ENVIRONMENT.gateway_mcp_origins
+GATEWAY_API_KEY: str = ENVIRONMENT.gateway_api_key
 GATEWAY_SANDBOX_PORT: int = ENVIRONMENT.gateway_sandbox_port
 GATEWAY_TRUSTED_PROXIES: list[environment.Network] = ENVIRONMENT.gateway_trusted_proxies
 GATEWAY_VALIDATION: str = ENVIRONMENT.gateway_validation

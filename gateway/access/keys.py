@@ -78,6 +78,12 @@ def verify(key: str) -> Principal | None:
     return known.principal if same else None
 
 
+def is_remembered(key: str) -> bool:
+    """Whether `verify` can tell without the database."""
+    known = _remembered.get(key[:_PREFIX_LENGTH])
+    return known is not None and known.until >= monotonic()
+
+
 def local_actor() -> str:
     """Who runs a command, for the log."""
     try:

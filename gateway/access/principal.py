@@ -33,3 +33,8 @@ class Principal:
     def sees_all_calls(self) -> bool:
         """Whether it may read the calls of others."""
         return Scope.AUDIT in self.scopes
+
+    @property
+    def own_calls(self) -> dict[str, str]:
+        """The filter of calls that keeps it to those it may see."""
+        return {} if self.sees_all_calls else {"client": self.client_id}

@@ -1,6 +1,5 @@
 """/v1/calls: the log, as far as it is the caller's to see."""
 
-import json
 import uuid
 from typing import Any
 
@@ -10,7 +9,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from gateway.access.principal import Principal
 from gateway.api.authentication import principal_of
 from gateway.api.problems import Problem
 from gateway.api.serializers import OPERATION_CHOICES
@@ -18,7 +16,8 @@ from gateway.audit import view
 from gateway.audit.database import using_log
 from gateway.audit.log import available
 from gateway.audit.models import Channel
-from gateway.audit.view import Query, Record
+from gateway.audit.shape import shape
+from gateway.audit.view import Query
 
 _EQUAL = ("operation", "channel", "source", "client", "actor", "request_id")
 
@@ -55,7 +54,7 @@ class CallsView(APIView):
         values = given.validated_data
         equal = {name: str(values[name]) for name in _EQUAL if name in values}
         query = Query(
-            equal={**equal, **_own(principal)},
+            equal={**equal, **principal.own_calls},
             result=values.get("result"),
             since=values.get("since"),
             until=values.get("until"),
@@ -83,41 +82,7 @@ class CallView(APIView):
         """Its shape, as in the list."""
         principal = principal_of(request._request)
         with available(), using_log():
-            record = view.get(call_id, _own(principal).get("client"))
+            record = view.get(call_id, principal.own_calls.get("client"))
         if record is None:
             raise Http404
         return Response(shape(record))
-
-
-def shape(record: Record) -> dict[str, Any]:
-    """A call as REST shows it. Times are UTC, durations ms."""
-    call, outcome = record.call, record.outcome
-    return {
-        "id": str(call.id),
-        "at": call.at,
-        **{name: getattr(call, name) or None for name in ("operation", "channel", "client", "actor", "key_prefix", "source", "destination")},
-        **{name: getattr(call, name) or None for name in ("job_run_id", "request_id")},
-        "events": call.events,
-        "bytes": call.bytes,
-        "sha256": call.sha256 or None,
-        "result": record.result,
-        "status": outcome.status if outcome else None,
-        "attempts": outcome.attempts if outcome else None,
-        "duration_ms": outcome.duration_ms if outcome else None,
-        "upstream_ms": outcome.upstream_ms if outcome else None,
-        "reason": (outcome.reason or None) if outcome else None,
-        "errors": [
-            {name: fault[name] for name in ("pointer", "detail", "cure")} for fault in json.loads((outcome.faults if outcome else "") or "[]")
-        ],
-        "resend_of": _text(call.resend_of),
-        "job": _text(call.job),
-    }
-
-
-def _own(principal: Principal) -> dict[str, str]:
-    """The filter that keeps a client to its own calls."""
-    return {} if principal.sees_all_calls else {"client": principal.client_id}
-
-
-def _text(value: uuid.UUID | None) -> str | None:
-    return str(value) if value else None

@@ -19,10 +19,11 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.security import SecurityMiddleware
 
-from gateway.api.authentication import is_known
 from gateway.api.problems import bad_request
 from gateway.api.request_id import RequestIdMiddleware
-from gateway.api.upload import Held, Receive, Trouble, Upload
+from gateway.ingress.credentials import is_known
+from gateway.ingress.trouble import Trouble
+from gateway.ingress.upload import Held, Receive, Upload
 from gateway.operations import PREFIX
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -63,7 +64,7 @@ class Front(BaseHandler):
             threads, way = self._call_threads, self._call
         else:
             threads = self._probe_threads if path in _PROBES else self._page_threads
-        upload = Upload(scope, receive, self._held)
+        upload = Upload(scope, receive, self._held, settings.GATEWAY_MAX_BODY_BYTES)
         try:
             await upload.take_in(lambda authorization: run(threads, is_known, authorization))
             status, headers, content = await run(threads, self._answer, scope, upload, way, monotonic())

@@ -19,8 +19,6 @@ from rest_framework.views import APIView
 from gateway.api.calls import CallsQuery, CallsView, CallView
 from gateway.api.health import HealthView, ReadyView
 from gateway.api.operation import view_of
-from gateway.api.problems import TYPE
-from gateway.api.schemas import body_schema, example_of
 from gateway.api.serializers import (
     CallListSerializer,
     CallSerializer,
@@ -30,7 +28,9 @@ from gateway.api.serializers import (
     ReadySerializer,
     ResultSerializer,
 )
+from gateway.contract.schemas import body_schema, example_of
 from gateway.forwarding.idempotency import MAX_LENGTH
+from gateway.ingress.problem import TYPE
 from gateway.operations import Operation
 
 _PROBLEMS: Final = {

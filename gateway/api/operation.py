@@ -14,12 +14,13 @@ from gateway.api.received import address_of, body_of
 from gateway.audit.models import Channel
 from gateway.audit.redaction import KEPT_HEADERS
 from gateway.forwarding.admission import PASSED_ON
-from gateway.forwarding.answer import Answer
+from gateway.forwarding.answer import Answer, Refusal
 from gateway.forwarding.submission import Submission
 from gateway.operations import Operation
 from gateway.submission import submit
 
 _DRY_RUN = "dry_run"
+_NOT_SURE = "dry_run must be true or false, and be spelled so. Nothing was sent."
 _WISHES = {"": False, "false": False, "0": False, "true": True, "1": True}
 _HEADERS = frozenset(KEPT_HEADERS) | frozenset(PASSED_ON)
 
@@ -35,6 +36,7 @@ class OperationView(APIView):
         return present(submit(self._submission(request._request)))
 
     def _submission(self, request: HttpRequest) -> Submission:
+        dry_run = _dry_run(request)
         return Submission(
             principal=principal_of(request),
             operation=self.operation,
@@ -45,7 +47,8 @@ class OperationView(APIView):
             headers={name: value for name in _HEADERS if (value := request.headers.get(name)) is not None},
             idempotency_key=request.headers.get("Idempotency-Key"),
             query=_query(request),
-            dry_run=_dry_run(request),
+            dry_run=bool(dry_run),
+            refusal=None if dry_run is not None else Refusal(400, "bad_parameter", _NOT_SURE),
         )
 
 

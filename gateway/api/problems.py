@@ -1,11 +1,8 @@
 """Everything that goes wrong, as application/problem+json (RFC 9457). No exception's text reaches a caller or the log: it can quote values."""
 
 import json
-import logging
 import sys
-import traceback
 from collections.abc import Iterable, Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
@@ -18,11 +15,11 @@ from rest_framework.response import Response
 
 from gateway.audit.log import LogUnavailableError
 from gateway.contract.faults import Fault
+from gateway.ingress.failure import INTERNAL, LOG_UNAVAILABLE, log_exception
+from gateway.ingress.problem import TYPE
+from gateway.ingress.problem import problem as describe
 
-TYPE: Final = "application/problem+json"
-LOG_UNAVAILABLE: Final = "The audit log cannot be written, and without it nothing is sent. Nothing was sent: send it again later."
 _PAGES: Final = "/admin/"
-_logger = logging.getLogger(__name__)
 
 
 class Problem(exceptions.APIException):
@@ -41,19 +38,7 @@ class Problem(exceptions.APIException):
 
 def respond(problem: Problem) -> HttpResponse:
     """The response for a problem."""
-    try:
-        title = HTTPStatus(problem.status_code).phrase
-    except ValueError:
-        title = "Error"
-    document: dict[str, Any] = {
-        "type": "about:blank",
-        "title": title,
-        "status": problem.status_code,
-        "detail": str(problem.detail),
-        "reason": problem.reason,
-        "origin": "gateway",
-        **problem.extra,
-    }
+    document = describe(problem.status_code, problem.reason, str(problem.detail), **problem.extra)
     if problem.errors:
         document["errors"] = [fault.shown() for fault in problem.errors]
     # ASCII only: lone surrogates of an upstream text could not be encoded otherwise.
@@ -115,12 +100,6 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return respond(_internal())
 
 
-def log_exception(error: BaseException) -> None:
-    """Where it happened and of what kind; not its text."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    _logger.error("unexpected %s\n%s", type(error).__name__, frames)
-
-
 @receiver(got_request_exception, dispatch_uid="gateway.api.problems")
 def _log_uncaught(sender: object, **_: Any) -> None:
     error = sys.exc_info()[1]
@@ -129,7 +108,7 @@ def _log_uncaught(sender: object, **_: Any) -> None:
 
 
 def _internal() -> Problem:
-    return Problem(500, "internal", "The gateway failed. The log of its process has the place, under this request's X-Request-Id.")
+    return Problem(500, "internal", INTERNAL)
 
 
 def _first(detail: Any) -> str:

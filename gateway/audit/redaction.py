@@ -14,6 +14,9 @@ from django.dispatch import receiver
 from gateway.audit.texts import storable
 
 MASK: Final = "[masked]"
+CLIENT_HEADER: Final = "MCP-Client"
+"""No header, but kept like one: the name and version that an MCP client gives itself."""
+PROTOCOL_HEADER: Final = "MCP-Protocol-Version"
 KEPT_HEADERS: Final = (
     "Content-Type",
     "Content-Encoding",
@@ -25,6 +28,8 @@ KEPT_HEADERS: Final = (
     "X-Rudder-Task-Run-Id",
     "Prefer",
     "traceparent",
+    CLIENT_HEADER,
+    PROTOCOL_HEADER,
 )
 """Not Authorization, which is a secret, and not AnonymousId, which is a person."""
 ANSWER_CHARACTERS: Final = 2048

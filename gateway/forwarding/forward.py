@@ -15,7 +15,7 @@ from gateway.audit.redaction import hide, masked_headers
 from gateway.forwarding import idempotency
 from gateway.forwarding.admission import DESTINATION, SOURCE, Admission, admit
 from gateway.forwarding.answer import Answer, Refusal
-from gateway.forwarding.outcome import as_text, of_no_answer, of_reply
+from gateway.forwarding.outcome import CANCELLED, as_text, of_no_answer, of_reply
 from gateway.forwarding.submission import Submission
 from gateway.upstream import client
 
@@ -39,11 +39,13 @@ def forward(submission: Submission) -> Answer:
 
 def _forward(call: Call, submission: Submission) -> Answer:
     try:
-        if submission.dry_run is None:
-            raise Refusal(400, "bad_parameter", "dry_run must be true or false, and be spelled so. Nothing was sent.")
+        if submission.refusal is not None:
+            raise submission.refusal
         idempotency.check_key(submission.idempotency_key)
         admission = admit(submission)
         _complete(call, submission, admission)
+        if submission.cancellation is not None and submission.cancellation.asked:
+            raise Refusal(CANCELLED, "cancelled", "The caller went away before anything was sent. Nothing was sent.")
         if submission.dry_run:
             return _dry_run(call, submission, admission)
         if submission.idempotency_key is not None:
@@ -145,7 +147,7 @@ def _dry_run(call: Call, submission: Submission, admission: Admission) -> Answer
 def _send(call: Call, submission: Submission, admission: Admission) -> Answer:
     try:
         path = submission.operation.upstream_path + (f"?{submission.query}" if submission.query else "")
-        reply = client.post(path, admission.headers, submission.body.received)
+        reply = client.post(path, admission.headers, submission.body.received, submission.cancellation)
         outcome, answer = of_reply(call, submission, reply)
     except client.SendError as error:
         outcome, answer = of_no_answer(call, error)

@@ -15,7 +15,11 @@ from gateway.forwarding.submission import Submission
 from gateway.upstream.answers import document_of, json_of, text_of
 from gateway.upstream.client import Reply, SendError
 
+CANCELLED: Final = 499
+"""nginx's status for a caller who went away, which many know."""
+_STATUS: Final = {"circuit_open": 503, "cancelled": CANCELLED}
 _WHY: Final = {
+    "cancelled": "The caller went away. RudderStack may have the events or not, if any were sent by then.",
     "circuit_open": "RudderStack did not answer the last calls, so this one was not sent. Nothing was sent: send it again later.",
     "connect_failed": "RudderStack could not be reached. Nothing was sent: it is safe to send it again.",
     "tls_failed": "RudderStack's certificate could not be trusted, or TLS failed. Nothing was sent.",
@@ -32,7 +36,7 @@ _WHY: Final = {
 
 def of_no_answer(call: Call, error: SendError) -> tuple[Outcome, Answer]:
     """The row and the answer where no whole answer came: unknown if bytes may have left, else failed."""
-    status = 504 if error.outcome_unknown else 503 if error.reason == "circuit_open" else 502
+    status = 504 if error.outcome_unknown else _STATUS.get(error.reason, 502)
     outcome = Outcome(
         result=Result.UNKNOWN if error.outcome_unknown else Result.FAILED,
         status=status,

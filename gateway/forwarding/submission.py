@@ -7,7 +7,9 @@ from time import monotonic
 from gateway.access.principal import Principal
 from gateway.audit.models import Channel
 from gateway.contract.body import Body
+from gateway.forwarding.answer import Refusal
 from gateway.operations import Operation
+from gateway.upstream.flight import Cancellation
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,8 @@ class Submission:
     """One request to forward. `headers` holds the caller's under their usual names; `address` is the original caller's.
 
     `query` is the query string to send on, percent-encoded; RudderStack looks at none.
-    `dry_run` is None where the caller's wish cannot be told: then nothing is sent either.
+    `refusal` is what the door found wrong with it, beside the body: it is recorded, and nothing is sent.
+    `cancellation` tells when nobody waits for the answer any more.
     """
 
     principal: Principal
@@ -27,7 +30,9 @@ class Submission:
     headers: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str | None = None
     query: str = ""
-    dry_run: bool | None = False
+    dry_run: bool = False
+    refusal: Refusal | None = None
+    cancellation: Cancellation | None = None
     started: float = field(default_factory=monotonic)
 
     def header(self, name: str) -> str:

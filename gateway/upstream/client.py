@@ -15,7 +15,7 @@ import urllib3.exceptions
 from django.conf import settings
 from urllib3.response import BaseHTTPResponse
 
-from gateway.upstream.flight import Flight, current
+from gateway.upstream.flight import Cancellation, Flight, current
 from gateway.upstream.session import UpstreamSession
 
 ANSWER_CAP: Final = 1024 * 1024
@@ -49,9 +49,10 @@ class SendError(Exception):
         self.retry_after = retry_after
 
 
-def post(path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+def post(path: str, headers: Mapping[str, str], body: bytes, cancellation: Cancellation | None = None) -> Reply:
     """POST to RudderStack. Raises SendError. Takes no longer than GATEWAY_DEADLINE_SECONDS (looking up a host name apart)."""
     flight = _flight(settings.GATEWAY_DEADLINE_SECONDS)
+    flight.cancellation = cancellation
     started = monotonic()
     try:
         with _breaker().calling():
@@ -94,7 +95,7 @@ def _breaker() -> pybreaker.CircuitBreaker:
         reset_timeout=settings.GATEWAY_BREAKER_SECONDS,
         # Else the call that trips it would be told as one that was never sent.
         throw_new_error_on_trip=False,
-        exclude=[lambda error: not isinstance(error, SendError) or error.reason == "not_sendable"],
+        exclude=[lambda error: not isinstance(error, SendError) or error.reason in ("not_sendable", "cancelled")],
     )
 
 
@@ -136,6 +137,8 @@ def _read(response: BaseHTTPResponse) -> bytes:
 
 
 def _reason(error: Exception, flight: Flight) -> str:
+    if flight.cancelled:
+        return "cancelled"
     if not flight.sent:
         if isinstance(getattr(error, "reason", error), urllib3.exceptions.SSLError):
             return "tls_failed"

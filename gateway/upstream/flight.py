@@ -1,11 +1,46 @@
 """One request on its way: how long it may take, and whether bytes of it may have left. The connection classes report here."""
 
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
+
+
+class CancelledError(OSError):
+    """Nobody waits for the answer any more."""
+
+
+class Cancellation:
+    """Whether somebody still waits for an answer. From any thread; what waits for RudderStack then stops at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self.asked = False
+
+    def ask(self) -> None:
+        """Nobody does any more."""
+        with self._lock:
+            self.asked = True
+            if self._socket is not None:
+                _shut_down(self._socket)
+
+    def watch(self, sock: socket.socket | None) -> None:
+        """Shut this socket down when asked; None: no socket any more. Raises CancelledError if asked before."""
+        with self._lock:
+            self._socket = sock
+            if self.asked and sock is not None:
+                raise CancelledError
+
+
+def _shut_down(sock: socket.socket) -> None:
+    with suppress(OSError):
+        # Not SSLSocket's own, which takes the encryption away under the thread that reads.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 @dataclass(slots=True)
@@ -18,6 +53,7 @@ class Flight:
     attempts: int = 0
     sent: bool = False
     timed_out: bool = False
+    cancellation: Cancellation | None = None
 
     def connect_timeout(self) -> float:
         """Seconds that the next connection may take."""
@@ -32,6 +68,16 @@ class Flight:
         if left <= 0:
             raise TimeoutError("the deadline has passed")
         return min(seconds, left)
+
+    def uses(self, sock: socket.socket | None) -> None:
+        """The socket that it goes by from now on, if by any. Raises CancelledError."""
+        if self.cancellation is not None:
+            self.cancellation.watch(sock)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it ended because nobody waited any more."""
+        return self.cancellation is not None and self.cancellation.asked
 
     @contextmanager
     def watched(self) -> Iterator[None]:

@@ -123,6 +123,7 @@ class _DeadlineMixin:
         if self.sock is None:
             self.connect()
         flight = current.get()
+        flight.uses(self.sock)
         flight.sent = True
         view, piece = memoryview(data), _TLS_PIECE if isinstance(self.sock, ssl.SSLSocket) else _PIECE
         with flight.watched():
@@ -149,6 +150,8 @@ class _PoolMixin:
         return connection
 
     def _put_conn(self: Any, connection: Any) -> None:
+        # From here on it is anybody's.
+        current.get().uses(None)
         if connection is not None:
             connection.rests_since = monotonic()
         super()._put_conn(connection)  # type: ignore[misc]

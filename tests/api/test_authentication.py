@@ -5,12 +5,13 @@ import logging
 import pytest
 
 from gateway.api import authentication
+from gateway.ingress.credentials import _Strangers
 from tests.conftest import GOOD, Rest
 
 
 @pytest.mark.django_db
 def test_strangers_are_counted_and_do_not_fill_the_log(sandbox, monkeypatch, caplog):
-    monkeypatch.setattr(authentication, "strangers", authentication._Strangers())
+    monkeypatch.setattr(authentication, "strangers", _Strangers())
     stranger = Rest("rgw_not_a_key_of_ours_at_all")
     with caplog.at_level(logging.WARNING):
         for _ in range(20):

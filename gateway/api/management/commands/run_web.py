@@ -1,20 +1,17 @@
 """manage.py run_web: the web server, REST and admin."""
 
-import resource
-import socket
 from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import run_checks
-from django.core.management.base import BaseCommand, CommandError
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
+from django.core.management.base import BaseCommand
+from granian.constants import Interfaces
+
+from gateway.ingress.server import serve
 
 
 class Command(BaseCommand):
-    """Runs granian with the threads and limits that the gateway was measured with."""
+    """Serves the project's ASGI application."""
 
     help = "Run the web server (REST, admin). Stops at once if a system check of the gateway speaks."
     requires_system_checks: list[str] = []
@@ -26,30 +23,4 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Serve until interrupted."""
-        host, port = options["host"], options["port"]
-        for found in run_checks(tags=["gateway"], databases=["default"]):
-            raise CommandError(f"{found.id}: {found.msg} {found.hint}")
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --port or GATEWAY_PORT.") from None
-        files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-        Granian(
-            "rudderproxy.asgi:application",
-            address=host,
-            port=port,
-            interface=Interfaces.ASGINL,
-            workers=settings.GATEWAY_WEB_PROCESSES,
-            # A connection that rests takes a file and a little memory; what is held for requests is bounded by GATEWAY_BUFFER_BYTES.
-            backpressure=16_384,
-            # HTTP/2 may end a body without saying its length, which would be taken for none.
-            http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=int(settings.GATEWAY_BODY_SECONDS * 1000)),
-            websockets=False,
-            log_access=False,
-            respawn_failed_workers=True,
-            workers_kill_timeout=int(settings.GATEWAY_DEADLINE_SECONDS) + 10,
-        ).serve()
+        serve("rudderproxy.asgi:application", Interfaces.ASGINL, options["host"], options["port"], "GATEWAY_PORT", settings.GATEWAY_WEB_PROCESSES)

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from enum import Enum
 from typing import Any, Final
 
 from django.conf import settings
+
+from gateway.ingress.trouble import Trouble
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -13,17 +14,6 @@ ANYBODYS: Final = 64 * 1024
 """Bytes of a body that anybody may send; more, or an unknown number, is taken from known keys only."""
 _BESIDE: Final = 16 * 1024
 """Bytes of memory that a request takes beside its body."""
-
-
-class Trouble(Enum):
-    """Why there is no whole body."""
-
-    CUT = "the connection ended before it"
-    TOO_SLOW = "it took over GATEWAY_BODY_SECONDS"
-    TOO_LARGE = "it has over GATEWAY_MAX_BODY_BYTES"
-    NO_ROOM = "all bodies held would have over GATEWAY_BUFFER_BYTES"
-    NO_THREAD = "it waited too long for a thread"
-    FROM_STRANGER = "it has over ANYBODYS bytes and comes without a known key"
 
 
 class Held:
@@ -39,13 +29,14 @@ class Held:
 
 
 class Upload:
-    """One request's body. `content` is what arrived; `trouble` says why that is not all."""
+    """One request's body, of at most `limit` bytes. `content` is what arrived; `trouble` says why that is not all."""
 
-    def __init__(self, scope: dict[str, Any], receive: Receive, held: Held) -> None:
+    def __init__(self, scope: dict[str, Any], receive: Receive, held: Held, limit: int) -> None:
         headers = dict(scope["headers"])
         self.authorization = headers.get(b"authorization", b"").decode("latin-1")
         self._length = None if b"transfer-encoding" in headers else int(headers.get(b"content-length", 0))
         self._receive = receive
+        self._limit = limit
         self._held = held
         self._size = _BESIDE
         self._within = held.add(_BESIDE)
@@ -56,7 +47,7 @@ class Upload:
         """Take it in. `is_known` tells whether there is such a key, and is asked only where anybody may not."""
         if self._length == 0:
             return
-        if self._length is not None and self._length > settings.GATEWAY_MAX_BODY_BYTES:
+        if self._length is not None and self._length > self._limit:
             self.trouble = Trouble.TOO_LARGE
         elif not self._within:
             self.trouble = Trouble.NO_ROOM
@@ -90,6 +81,6 @@ class Upload:
         within = self._held.add(size)
         if kind == "http.disconnect":
             return Trouble.CUT
-        if self._size - _BESIDE > settings.GATEWAY_MAX_BODY_BYTES:
+        if self._size - _BESIDE > self._limit:
             return Trouble.TOO_LARGE
         return None if within else Trouble.NO_ROOM

@@ -1,4 +1,4 @@
-"""JSON Schemas (2020-12) of request bodies, with examples, for OpenAPI. Derived from the operations and from what the contract requires."""
+"""JSON Schemas (2020-12) of request bodies, with examples, for documentation. Derived from the operations and from what the contract requires."""
 
 from typing import Any, Final
 

@@ -1,0 +1,100 @@
+"""A tool's arguments, made into a submission. Its body is one serialisation of them: compact JSON in UTF-8."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from math import isfinite
+from secrets import token_hex
+from typing import Any, Final
+
+from django.conf import settings
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from gateway.contract.body import Body
+from gateway.contract.faults import Fault, escape
+from gateway.forwarding.admission import DESTINATION, JOB_RUN, SOURCE
+from gateway.forwarding.answer import Refusal
+from gateway.mcp_server.schemas import BODY, OPTIONS
+from gateway.operations import Operation, Shape
+
+_HEADERS: Final = {"source": SOURCE, "destination_id": DESTINATION, "job_run_id": JOB_RUN, "task_run_id": "X-Rudder-Task-Run-Id"}
+_SCHEMA: Final = Draft202012Validator({"type": "object", "properties": OPTIONS, "additionalProperties": False})
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_HUGE: Final = "1e999"
+"""What a number beyond a double becomes again: RudderStack refuses every such number, and the contract says where it stands."""
+_MARK: Final = token_hex(16)
+_KINDS: Final = {"boolean": "true or false", "string": "a text"}
+
+
+def body_of(operation: Operation, arguments: Mapping[str, Any]) -> Body:
+    """The body that the arguments make, serialised when it is first asked for."""
+    name = BODY[operation.shape]
+    value = {name: arguments.get(name)} if operation.shape is Shape.BATCH else arguments.get(name)
+    return Body(lambda: serialise(value), cap=settings.GATEWAY_MAX_BODY_BYTES)
+
+
+def headers_of(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """What REST has in headers."""
+    named = {header: arguments.get(argument) for argument, header in _HEADERS.items()}
+    return {"Content-Type": "application/json", **{header: value for header, value in named.items() if isinstance(value, str)}}
+
+
+def refusal_of(operation: Operation, arguments: Mapping[str, Any]) -> Refusal | None:
+    """What is wrong with the arguments, the body apart, which the contract judges."""
+    name = BODY[operation.shape]
+    faults = [] if name in arguments else [Fault(f"/{name}", "bad_parameter", "This argument is missing.", f"Send {name}.")]
+    options = {key: value for key, value in arguments.items() if key != name}
+    faults += [fault for error in _SCHEMA.iter_errors(options) for fault in _faults(error, name)]
+    if not faults:
+        return None
+    reason = faults[0].reason
+    return Refusal(400, reason, "These are not the tool's arguments. Nothing was sent: correct what errors names.", tuple(faults))
+
+
+def _faults(error: ValidationError, body: str) -> Iterator[Fault]:
+    """In our own words: the library's quote values."""
+    if error.validator == "additionalProperties":
+        for name in sorted({str(name) for name in error.instance} - set(OPTIONS)):  # type: ignore[union-attr]
+            taken = ", ".join([body, *OPTIONS])
+            yield Fault(f"/{escape(name)}", "bad_parameter", "There is no such argument.", f"Leave it out. There are {taken}.")
+        return
+    name = str(error.path[0])
+    reason = "bad_idempotency_key" if name == "idempotency_key" else "bad_parameter"
+    if error.validator == "type":
+        kind = _KINDS[str(error.validator_value)]
+        yield Fault(f"/{name}", reason, f"This is not {kind}.", f"Send {kind}, or leave it out.")
+    else:
+        yield Fault(f"/{name}", reason, "This is not printable ASCII text of the right length.", "Send printable ASCII, or leave it out.")
+
+
+def serialise(value: Any) -> bytes:
+    """Compact JSON in UTF-8, members in the order given. Half a surrogate pair, which UTF-8 has no place for, stays an escape.
+
+    Raises Refusal for what is nested too deeply.
+    """
+    try:
+        try:
+            text = _dump(value)
+        except ValueError:
+            text = _dump(_marked(value)).replace(f'"{_MARK}"', _HUGE)
+    except RecursionError:
+        raise Refusal(400, "too_deep", "The gateway does not send this: it is nested too deeply.") from None
+    return (_SURROGATE.sub(_escaped, text) if _SURROGATE.search(text) else text).encode()
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _marked(value: Any) -> Any:
+    """A copy with a mark for each number beyond a double, which the parser made infinite."""
+    if isinstance(value, float) and not isfinite(value):
+        return _MARK
+    if isinstance(value, dict):
+        return {name: _marked(member) for name, member in value.items()}
+    return [_marked(element) for element in value] if isinstance(value, list) else value
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"

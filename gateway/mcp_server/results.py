@@ -1,0 +1,99 @@
+"""What a tool gives: the answer as structured content, the same as text, and whether it reads as an error."""
+
+import json
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+from mcp_types import CallToolResult, TextContent
+
+from gateway.audit.log import LogUnavailableError
+from gateway.audit.models import Result
+from gateway.contract.decoding import depth
+from gateway.contract.faults import Fault
+from gateway.forwarding.answer import Answer
+from gateway.forwarding.submission import Submission
+from gateway.ingress.failure import INTERNAL, LOG_UNAVAILABLE
+from gateway.mcp_server.schemas import BODY, OUTPUT
+from gateway.operations import Shape
+from gateway.upstream.answers import text_of
+
+_OUTPUT: Final = Draft202012Validator(OUTPUT)
+_DEEPEST: Final = 100
+"""Levels of RudderStack's JSON that are shown as such: the protocol's own coders count them too."""
+
+
+def result_of(submission: Submission, answer: Answer) -> CallToolResult:
+    """An answer; pointers lead into the arguments."""
+    shown: dict[str, Any] = {
+        "audit_id": str(answer.call_id),
+        "outcome": answer.result,
+        "status": answer.status,
+        "result": _said(answer),
+        "events": answer.events,
+        "duration_ms": answer.duration_ms,
+        "retryable": answer.retryable,
+    }
+    if not answer.succeeded:
+        shown |= {"detail": answer.detail, "reason": answer.reason, "origin": answer.origin}
+    if answer.errors:
+        start = "" if submission.refusal is not None or submission.operation.shape is Shape.BATCH else f"/{BODY[submission.operation.shape]}"
+        shown["errors"] = [_shown(fault, start) for fault in answer.errors]
+    if answer.retry_after is not None:
+        shown["retry_after"] = answer.retry_after
+    if answer.replayed:
+        shown["replayed"] = True
+    if answer.pending:
+        shown["audit_state"] = "pending"
+    return _result(shown, is_error=not answer.succeeded)
+
+
+def log_unavailable(error: LogUnavailableError) -> CallToolResult:
+    """No log, no sending."""
+    call_id = str(error.call_id) if error.call_id else None
+    return _failure(call_id, Result.FAILED, 503, "log_unavailable", LOG_UNAVAILABLE, retryable=True)
+
+
+def internal() -> CallToolResult:
+    """A fault of the gateway's, perhaps with bytes on their way."""
+    return _failure(None, Result.UNKNOWN, 500, "internal", INTERNAL, retryable=False)
+
+
+def _failure(call_id: str | None, outcome: Result, status: int, reason: str, detail: str, *, retryable: bool) -> CallToolResult:
+    shown = {
+        "audit_id": call_id,
+        "outcome": outcome.value,
+        "status": status,
+        "result": None,
+        "events": None,
+        "duration_ms": 0,
+        "retryable": retryable,
+        "detail": detail,
+        "reason": reason,
+        "origin": "gateway",
+    }
+    return _result(shown | ({"retry_after": "1"} if retryable else {}), is_error=True)
+
+
+def _result(shown: dict[str, Any], *, is_error: bool) -> CallToolResult:
+    _OUTPUT.validate(shown)
+    text = json.dumps(shown, ensure_ascii=False)
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=shown, is_error=is_error)
+
+
+def _said(answer: Answer) -> Any:
+    """RudderStack's JSON or text; of a dry run, what would be sent."""
+    if answer.document is not None:
+        return dict(answer.document) if answer.result == Result.DRY_RUN else answer.document["result"]
+    if answer.raw is None or answer.status >= 500:
+        return None
+    try:
+        said = json.loads(answer.raw)
+        # Half a surrogate pair and a number beyond a double are JSON, but not for every client.
+        json.dumps(said, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return text_of(answer.raw)
+    return said if depth(answer.raw) <= _DEEPEST else text_of(answer.raw)
+
+
+def _shown(fault: Fault, start: str) -> dict[str, str]:
+    return {**fault.shown(), "pointer": f"{start}{fault.pointer}"}

@@ -1,0 +1,131 @@
+"""JSON Schemas (2020-12) of what tools take and give. What an event must be is judged by the contract, as for REST: these say no more than it."""
+
+from typing import Any, Final
+
+from gateway.audit.models import Result
+from gateway.contract.schemas import example_of
+from gateway.forwarding.idempotency import MAX_LENGTH
+from gateway.operations import Operation, Shape
+
+BODY: Final = {Shape.EVENT: "event", Shape.BATCH: "batch", Shape.MESSAGES: "messages"}
+"""The argument that becomes the body."""
+_SENDABLE: Final = "^([!-~]([ -~]*[!-~])?)?$"
+
+
+def _header(description: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": _SENDABLE, "description": f"{description} Printable ASCII."}
+
+
+OPTIONS: Final[dict[str, Any]] = {
+    "source": _header("Id of the RudderStack source to send to. Leave it out for the gateway's default."),
+    "destination_id": _header("Id of one destination of the source. Leave it out for all of them."),
+    "job_run_id": _header("RudderStack's job run that the events belong to, if they do."),
+    "task_run_id": _header("RudderStack's task run that the events belong to, if they do."),
+    "dry_run": {
+        "type": "boolean",
+        "default": False,
+        "description": "true: check everything and say what would be sent, but send nothing. Do this first where a mistake would be costly.",
+    },
+    "idempotency_key": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_LENGTH,
+        "pattern": "^[ -~]*[!-~][ -~]*$",
+        "description": "Any text of your choice. The same call under the same key is sent once, however often it is made: "
+        "choose one for each thing to send, and keep it when trying again.",
+    },
+}
+"""The arguments beside the body, the same for every tool."""
+
+
+def input_schema(operation: Operation) -> dict[str, Any]:
+    """The arguments of an operation's tool."""
+    name = BODY[operation.shape]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {name: _body(operation), **OPTIONS},
+        "required": [name],
+        "additionalProperties": False,
+    }
+
+
+def example_arguments(operation: Operation) -> dict[str, Any]:
+    """Arguments that are accepted."""
+    example = example_of(operation)
+    return dict(example) if operation.shape is Shape.BATCH else {BODY[operation.shape]: example}
+
+
+def _body(operation: Operation) -> dict[str, Any]:
+    event = {
+        "type": "object",
+        "description": f"One event. Further members are passed on as they are.{_who(operation)}",
+        "properties": {
+            "userId": {"description": "Who did it: a text."},
+            "anonymousId": {"description": "Who did it, before being known: a text."},
+            "messageId": {"description": "The event's own id, a text. With one, RudderStack can tell that an event came twice."},
+        },
+    }
+    if operation.shape is Shape.EVENT:
+        return {**event, "examples": [example_of(operation)]}
+    if operation.shape is Shape.BATCH:
+        event["properties"]["type"] = {"description": "Such as track, identify or record: a text."}  # type: ignore[index]
+        return {"type": "array", "description": "The events, in order; at least one.", "items": event, "examples": [example_of(operation)["batch"]]}
+    return {
+        "type": "array",
+        "description": "RudderStack's own messages, at least one, each with properties (requestType, routingKey, workspaceID, sourceID, receivedAt, "
+        "requestIP) and payload (the event, with messageId, receivedAt, request_ip, rudderId and type).",
+        "items": {"type": "object"},
+        "examples": [example_of(operation)],
+    }
+
+
+def _who(operation: Operation) -> str:
+    if operation.without_user:
+        return ""
+    return " userId or anonymousId must be there" + (", unless type is record or extract." if operation.shape is Shape.BATCH else ".")
+
+
+def _maybe(kind: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"anyOf": [kind, {"type": "null"}], "description": description}
+
+
+_FAULT: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "pointer": {"type": "string", "description": "JSON Pointer (RFC 6901) into the arguments; empty for all of them."},
+        "detail": {"type": "string", "description": "What is wrong."},
+        "cure": {"type": "string", "description": "What to change."},
+    },
+    "required": ["pointer", "detail", "cure"],
+    "additionalProperties": False,
+}
+OUTPUT: Final[dict[str, Any]] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "properties": {
+        "audit_id": _maybe({"type": "string", "format": "uuid"}, "The call's id in the audit log, also as resource calls://ID; null where none is."),
+        "outcome": {
+            "type": "string",
+            "enum": list(Result.values),
+            "description": "accepted: RudderStack has the events. rejected: RudderStack refused them. failed: it has not got them. "
+            "refused: the gateway did not send them. unknown: it may have them or not, so do not send again without asking. "
+            "dry_run: checked, not sent.",
+        },
+        "status": {"type": "integer", "description": "The HTTP status that REST would answer."},
+        "result": {"description": "What RudderStack said, as text or JSON; of a dry run, what would be sent; null for nothing."},
+        "events": _maybe({"type": "integer"}, "Events or messages counted; null where nobody counted."),
+        "duration_ms": {"type": "integer"},
+        "retryable": {"type": "boolean", "description": "Whether the same call again is safe and may help."},
+        "retry_after": {"type": "string", "description": "Seconds to wait before that."},
+        "detail": {"type": "string", "description": "What went wrong, and what to do."},
+        "reason": {"type": "string", "description": "The same as a code, as in the audit log."},
+        "origin": {"type": "string", "enum": ["gateway", "upstream"], "description": "Who said no."},
+        "errors": {"type": "array", "items": _FAULT, "description": "Each thing wrong with the arguments; at most 100."},
+        "replayed": {"type": "boolean", "description": "true: the recorded answer of an earlier call under the same idempotency_key."},
+        "audit_state": {"type": "string", "enum": ["pending"], "description": "pending: the outcome could not be written to the log yet."},
+    },
+    "required": ["audit_id", "outcome", "status", "result", "events", "duration_ms", "retryable"],
+    "additionalProperties": False,
+}
+"""What every tool gives, also where it refuses."""

@@ -1,0 +1,58 @@
+"""Threads for what waits for the database or for RudderStack: of calls as many as on REST, and a few apart for what only reads."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Final, TypeVar
+
+from django.conf import settings
+from django.db import close_old_connections
+
+from gateway.forwarding.answer import Refusal
+from gateway.ingress.trouble import Trouble
+from gateway.upstream.flight import Cancellation
+
+_T = TypeVar("_T")
+QUEUE_SECONDS: Final = 30.0
+"""A call that waited longer for a thread is not sent."""
+_PAGE_THREADS: Final = 8
+
+
+class Threads:
+    """Two pools. No signal of Django's is sent here, so connections are looked after round each piece of work."""
+
+    def __init__(self) -> None:
+        self._calls = ThreadPoolExecutor(settings.GATEWAY_WEB_THREADS, "call")
+        self._pages = ThreadPoolExecutor(_PAGE_THREADS, "page")
+
+    async def call(self, work: Callable[[Cancellation, Refusal | None], _T]) -> _T:
+        """Run a call. Cancelled, it stops waiting for RudderStack and records what it is then; one that has not begun never does."""
+        cancellation, queued = Cancellation(), monotonic()
+
+        def run() -> _T:
+            late = monotonic() - queued > QUEUE_SECONDS
+            return _with_connections(lambda: work(cancellation, Trouble.NO_THREAD.refusal() if late else None))
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._calls, run)
+        except asyncio.CancelledError:
+            cancellation.ask()
+            raise
+
+    async def read(self, work: Callable[[], _T]) -> _T:
+        """Run what reads the log."""
+        return await asyncio.get_running_loop().run_in_executor(self._pages, lambda: _with_connections(work))
+
+    def close(self) -> None:
+        """Wait for calls on their way: each writes its outcome first."""
+        self._calls.shutdown()
+        self._pages.shutdown()
+
+
+def _with_connections(work: Callable[[], _T]) -> _T:
+    close_old_connections()
+    try:
+        return work()
+    finally:
+        close_old_connections()
