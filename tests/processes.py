@@ -115,11 +115,14 @@ class Gateway:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.mcp_port = free_port()
+        self.mcp_url = f"http://127.0.0.1:{self.mcp_port}/mcp"
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "CELERY_"))},
             "GATEWAY_VAR": str(folder / "var"),
             "RUDDERSTACK_BASE_URL": upstream,
             "GATEWAY_PORT": str(self.port),
+            "GATEWAY_MCP_PORT": str(self.mcp_port),
             "PYTHONUNBUFFERED": "1",
             **({"DATABASE_URL": database} if database else {}),
             **settings,
@@ -157,6 +160,13 @@ class Gateway:
         self.web = process
         return process
 
+    def start_mcp(self, *under: str) -> subprocess.Popen[bytes]:
+        """The MCP server over HTTP."""
+        process = self._start("mcp", "manage.py", "run_mcp", under=under)
+        wait_for(lambda: self._answers(self.mcp_port) or process.poll() is not None)
+        assert process.poll() is None, self.log
+        return process
+
     def kill_web(self) -> None:
         """As a crash does, and all its children with it."""
         for process in [one for one in self._processes if one.poll() is None and "run_web" in one.args]:
@@ -167,9 +177,9 @@ class Gateway:
         options = ("worker", "--beat", "--pool", "threads", "--concurrency", "1", "--loglevel", "INFO", "--without-gossip", "--without-mingle")
         return self._start("worker", "-m", "celery", "-A", "rudderproxy", *options)
 
-    def _answers(self) -> bool:
+    def _answers(self, port: int | None = None) -> bool:
         try:
-            return self.http.get(f"{self.url}/healthz", timeout=2).status_code == 200
+            return self.http.get(f"http://127.0.0.1:{port or self.port}/healthz", timeout=2).status_code == 200
         except requests.RequestException:
             return False
 
