@@ -53,6 +53,8 @@ class Environment:
     gateway_api_key: str
     gateway_mcp_processes: int
     gateway_mcp_origins: list[str]
+    gateway_lease_seconds: float
+    gateway_segment_days: float
     gateway_web_processes: int
     gateway_web_threads: int
     gateway_body_seconds: float
@@ -110,6 +112,16 @@ class _Reader:
             raise SettingError(f"{name} must be a number of seconds") from None
         if not 0 < value <= high:
             raise SettingError(f"{name} must be more than 0 and at most {high:g} seconds")
+        return value
+
+    def days(self, name: str, default: float, high: float) -> float:
+        """A number of days, perhaps none."""
+        try:
+            value = float(self.text(name) or default)
+        except ValueError:
+            raise SettingError(f"{name} must be a number of days") from None
+        if not 0 <= value <= high:
+            raise SettingError(f"{name} must be between 0 and {high:g} days")
         return value
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
@@ -225,6 +237,8 @@ def read() -> Environment:
         gateway_api_key=reader.secret("GATEWAY_API_KEY"),
         gateway_mcp_processes=reader.integer("GATEWAY_MCP_PROCESSES", 1, 1, 64),
         gateway_mcp_origins=reader.words("GATEWAY_MCP_ORIGINS", "http://localhost,http://127.0.0.1,http://[::1]"),
+        gateway_lease_seconds=reader.seconds("GATEWAY_LEASE_SECONDS", 20, 600),
+        gateway_segment_days=reader.days("GATEWAY_SEGMENT_DAYS", 7, 365),
         gateway_web_processes=reader.integer("GATEWAY_WEB_PROCESSES", 1, 1, 64),
         gateway_web_threads=reader.integer("GATEWAY_WEB_THREADS", 64, 1, 1024),
         gateway_body_seconds=reader.seconds("GATEWAY_BODY_SECONDS", 30, 3600),

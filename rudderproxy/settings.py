@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "rudderproxy",
     "gateway.audit",
     "gateway.access",
+    "gateway.jobs",
     "gateway.api",
     "gateway.mcp_server",
     "gateway.console",
@@ -165,6 +166,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "validatorUrl": None},
 }
 
+# What jobs are made of: uploads and segments. Personal data, so readable by their owner alone.
+MEDIA_ROOT = ENVIRONMENT.gateway_var / "jobs"
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+
 CELERY_BROKER_URL: str = ENVIRONMENT.celery_broker_url
 
 LOGGING = {
@@ -209,6 +215,8 @@ GATEWAY_DEADLINE_SECONDS: float = ENVIRONMENT.gateway_deadline_seconds
 GATEWAY_CA_BUNDLE: str = ENVIRONMENT.gateway_ca_bundle
 GATEWAY_BREAKER_FAILURES: int = ENVIRONMENT.gateway_breaker_failures
 GATEWAY_BREAKER_SECONDS: float = ENVIRONMENT.gateway_breaker_seconds
+GATEWAY_LEASE_SECONDS: float = ENVIRONMENT.gateway_lease_seconds
+GATEWAY_SEGMENT_DAYS: float = ENVIRONMENT.gateway_segment_days
 GATEWAY_WEB_PROCESSES: int = ENVIRONMENT.gateway_web_processes
 GATEWAY_WEB_THREADS: int = ENVIRONMENT.gateway_web_threads
 GATEWAY_BODY_SECONDS: float = ENVIRONMENT.gateway_body_seconds

@@ -1,0 +1,197 @@
+"""A job, the segments its input was cut into, the chunks it is sent in, and the events that could not be sent.
+
+The row of the job is the truth: whoever works on it holds its lease, and writes with the lease's token or not at all.
+"""
+
+import uuid
+from datetime import datetime
+from typing import Any, Final
+
+from django.db import models
+
+from gateway.audit.models import Channel, new_id
+from gateway.operations import OPERATIONS
+
+
+class State(models.TextChoices):
+    """Where a job is. The last three are for good."""
+
+    QUEUED = "queued", "Waiting"
+    RUNNING = "running", "Running"
+    PAUSED = "paused", "Paused"
+    CANCELLING = "cancelling", "Being cancelled"
+    CANCELLED = "cancelled", "Cancelled"
+    SUCCEEDED = "succeeded", "Finished"
+    FAILED = "failed", "Failed"
+
+
+TERMINAL: Final = frozenset({State.CANCELLED, State.SUCCEEDED, State.FAILED})
+AT_WORK: Final = (State.QUEUED, State.RUNNING, State.CANCELLING)
+"""The states in which there is something to do."""
+
+
+class Format(models.TextChoices):
+    """How the input is written. Each may be gzipped, which is found out by looking."""
+
+    NDJSON = "ndjson", "One event a line"
+    ARRAY = "array", "A JSON array of events"
+    BATCH = "batch", 'An object with "batch"'
+    ARCHIVE = "archive", "RudderStack's archive"
+
+
+class Job(models.Model):
+    """One long piece of work.
+
+    `input` names the upload in storage, or the directory or address of an archive. Times are UTC, `rate` is events a second.
+    `lines`, `faulty`, `events`, `bytes`, `without_message_id` are of the input; `accepted`, `failed`, `possible_duplicates` of the sending;
+    `delivered` and `undelivered` of RudderStack's job status. `reason` says why it is in its state, as a code and a sentence.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
+    reason = models.CharField(max_length=500, blank=True)
+
+    operation = models.CharField(max_length=32, choices=[(o.name, o.description) for o in OPERATIONS.values()])
+    client = models.CharField(max_length=36)
+    actor = models.CharField(max_length=200)
+    channel = models.CharField(max_length=8, choices=Channel)
+    address = models.CharField(max_length=45, blank=True)
+    request_id = models.CharField(max_length=200)
+    idempotency_key = models.CharField(max_length=255, null=True)
+    sha256 = models.CharField("SHA-256 of the input", max_length=64, blank=True)
+
+    source = models.CharField(max_length=1000, blank=True)
+    destination = models.CharField(max_length=200, blank=True)
+    job_run_id = models.CharField(max_length=200, blank=True)
+    dry_run = models.BooleanField(default=False)
+    ordered = models.BooleanField(default=True)
+    rate = models.PositiveIntegerField(null=True)
+    priority = models.SmallIntegerField(default=0)
+    not_before = models.DateTimeField(null=True)
+    chunk_events = models.PositiveIntegerField(default=500)
+
+    format = models.CharField(max_length=8, choices=Format)
+    input = models.CharField(max_length=1000)
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
+    taken_in = models.BooleanField(default=False)
+    intake_place = models.TextField(blank=True)
+    lines = models.PositiveBigIntegerField(default=0)
+    faulty = models.PositiveBigIntegerField(default=0)
+    events = models.PositiveBigIntegerField(default=0)
+    bytes = models.PositiveBigIntegerField(default=0)
+    without_message_id = models.PositiveBigIntegerField(default=0)
+
+    next_event = models.PositiveBigIntegerField(default=0)
+    chunks = models.PositiveIntegerField(default=0)
+    accepted = models.PositiveBigIntegerField(default=0)
+    failed = models.PositiveBigIntegerField(default=0)
+    possible_duplicates = models.PositiveBigIntegerField(default=0)
+    delivered = models.PositiveBigIntegerField(null=True)
+    undelivered = models.PositiveBigIntegerField(null=True)
+
+    due_at = models.DateTimeField()
+    tries = models.PositiveIntegerField(default=0)
+    lease_token = models.PositiveIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    segments_until = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["state", "due_at"], name="job_due"),
+            models.Index(fields=["client", "id"], name="job_client"),
+        ]
+        constraints = [models.UniqueConstraint(fields=["client", "idempotency_key"], name="job_idempotency")]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its state is for good."""
+        return self.state in TERMINAL
+
+    def message_id(self, line: int) -> str:
+        """The messageId of an event that has none that RudderStack would keep: the same whenever it is made."""
+        return str(uuid.uuid5(self.id, str(line)))
+
+
+class Segment(models.Model):
+    """A bounded part of the input, normalised: one event a line, each with a messageId. `path` is in storage; None once it is gone.
+
+    `places` says where its events came from, as JSON: [[event, file, line], …], each for the events from this one (counted within the
+    segment) to the next: their lines follow one another.
+    """
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="segments")
+    number = models.PositiveIntegerField()
+    path = models.CharField(max_length=200, null=True)
+    first_event = models.PositiveBigIntegerField()
+    events = models.PositiveIntegerField()
+    bytes = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    places = models.TextField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "number"], name="segment_number")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}/{self.number}"
+
+
+class Chunk(models.Model):
+    """Consecutive events of one segment that are sent together. `offset` is in bytes within the segment.
+
+    `parts` are the stretches of it that are still to send, as JSON: [[first, end], …], counted within the chunk; "" when it is done.
+    `sending` counts events that may be on the wire: of a chunk found so after a crash they may have arrived.
+    """
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="chunk_rows")
+    number = models.PositiveIntegerField()
+    segment = models.PositiveIntegerField()
+    offset = models.PositiveBigIntegerField()
+    bytes = models.PositiveBigIntegerField()
+    first_event = models.PositiveBigIntegerField()
+    events = models.PositiveIntegerField()
+    parts = models.TextField(blank=True)
+    sending = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "number"], name="chunk_number")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}/{self.number}"
+
+
+class Failure(models.Model):
+    """An event that was not sent, or not taken. `line` counts lines or elements of the input (of an archive: of `file`) from 1.
+
+    `event` is the line as it was, personal data and all, so that it can be corrected and sent again; "" once it is gone.
+    """
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="failures")
+    at = models.DateTimeField()
+    file = models.CharField(max_length=500, blank=True)
+    line = models.PositiveBigIntegerField()
+    reason = models.CharField(max_length=64)
+    pointer = models.CharField(max_length=500, blank=True)
+    detail = models.CharField(max_length=1000)
+    event = models.TextField(blank=True)
+    retried_by = models.UUIDField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "file", "line"], name="failure_line")]
+        indexes = [models.Index(fields=["job", "reason", "id"], name="failure_reason")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} line {self.line}: {self.reason}"
+
+
+def due(now: datetime) -> Any:
+    """Jobs that somebody could work on now, the most urgent first."""
+    free = models.Q(lease_until=None) | models.Q(lease_until__lt=now)
+    return Job.objects.filter(free, state__in=AT_WORK, due_at__lte=now).order_by("-priority", "due_at", "id")
