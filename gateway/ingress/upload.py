@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from io import BytesIO
+from typing import Any, BinaryIO, Final
 
 from django.conf import settings
 
@@ -60,6 +61,11 @@ class Upload:
         """Its bytes are no longer held."""
         self._held.add(-self._size)
         self._size, self.content = 0, b""
+
+    @property
+    def stream(self) -> BinaryIO:
+        """What arrived, to read."""
+        return BytesIO(self.content)
 
     async def _read(self) -> None:
         parts: list[bytes] = []
