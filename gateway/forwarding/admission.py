@@ -41,7 +41,7 @@ class Admission:
 
 def admit(submission: Submission) -> Admission:
     """Raises Refusal, and what reading the body raises."""
-    operation, source = submission.operation, _authorise(submission)
+    operation, source = submission.operation, authorise(submission)
     try:
         reading, faults = _check(submission)
         if operation.credential is Credential.NONE:
@@ -59,7 +59,7 @@ def admit(submission: Submission) -> Admission:
     )
 
 
-def _authorise(submission: Submission) -> str:
+def authorise(submission: Submission) -> str:
     """The effective source, of an internal batch only the one in the header. No look at the body."""
     operation, principal = submission.operation, submission.principal
     if not principal.may_use(operation.name):

@@ -1,0 +1,136 @@
+"""Making a job: who may, from what input, and only once under one Idempotency-Key."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import BinaryIO, Final
+
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import IntegrityError
+from django.utils import timezone
+
+from gateway.audit import log
+from gateway.audit.database import using_log
+from gateway.audit.models import Action, Verb, new_id
+from gateway.audit.redaction import hide
+from gateway.forwarding.admission import DESTINATION, JOB_RUN, authorise
+from gateway.forwarding.answer import Refusal
+from gateway.forwarding.idempotency import check_key
+from gateway.forwarding.submission import Submission
+from gateway.jobs.models import Format, Job
+from gateway.operations import Credential
+
+NO_JOB_RUN: Final = "none"
+_PIECE: Final = 1024 * 1024
+_UPLOADS: Final = "uploads"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How a job is to be done. `job_run_id`: None for one of its own, "none" for none. `rate` is events a second, None as fast as it goes."""
+
+    ordered: bool = True
+    rate: int | None = None
+    priority: int = 0
+    chunk_events: int = 500
+    not_before: datetime | None = None
+    job_run_id: str | None = None
+
+
+def from_upload(submission: Submission, content: BinaryIO, format_: Format, wishes: Wishes) -> Job:
+    """A job of what was uploaded; the earlier one where the same was asked for under the same Idempotency-Key.
+
+    Raises Refusal (400, 403, 409, 422), LogUnavailableError, OSError where the storage takes nothing.
+    """
+    source, digest = _check(submission), _digest(content)
+    if earlier := _earlier(submission, digest):
+        return earlier
+    job_id = new_id()
+    content.seek(0)
+    path = default_storage.save(f"{_UPLOADS}/{job_id}", _movable(content))
+    return _make(Job(id=job_id, format=format_, input=path, sha256=digest), submission, source, wishes, path)
+
+
+def from_archive(submission: Submission, place: str, since: datetime | None, until: datetime | None, wishes: Wishes) -> Job:
+    """A job of RudderStack's archive in a directory or at an s3:// address. Raises as `from_upload` does."""
+    source = _check(submission)
+    digest = sha256(f"{place} {since} {until}".encode()).hexdigest()
+    if earlier := _earlier(submission, digest):
+        return earlier
+    return _make(Job(format=Format.ARCHIVE, input=place, since=since, until=until, sha256=digest), submission, source, wishes, None)
+
+
+def _check(submission: Submission) -> str:
+    if submission.refusal is not None:
+        raise submission.refusal
+    check_key(submission.idempotency_key)
+    return authorise(submission)
+
+
+def _make(job: Job, submission: Submission, source: str, wishes: Wishes, path: str | None) -> Job:
+    now = timezone.now()
+    job.operation, job.client, job.actor = submission.operation.name, submission.principal.client_id, submission.principal.name
+    job.channel, job.address, job.request_id = submission.channel, submission.address, hide(submission.request_id)
+    job.idempotency_key = submission.idempotency_key
+    job.source, job.destination = hide(source), hide(submission.header(DESTINATION))
+    job.job_run_id = hide(_job_run_id(job, submission, wishes))
+    job.dry_run, job.ordered, job.rate, job.priority = submission.dry_run, wishes.ordered, wishes.rate, wishes.priority
+    job.chunk_events, job.not_before = wishes.chunk_events, wishes.not_before
+    job.created_at, job.due_at = now, max(now, wishes.not_before or now)
+    log.clean(job)
+    detail = {name: str(getattr(job, name)) for name in ("operation", "source", "format", "dry_run", "ordered", "rate", "sha256")}
+    try:
+        with log.together():
+            job.save(force_insert=True)
+            log.act(Action(at=now, actor=job.actor, channel=job.channel, verb=Verb.JOB_MADE, subject=str(job.id), detail=log.as_json([detail])))
+    except (log.LogUnavailableError, IntegrityError) as error:
+        if path is not None:
+            default_storage.delete(path)
+        earlier = _earlier(submission, job.sha256) if isinstance(error, IntegrityError) or error.__context__ else None
+        if earlier is None:
+            raise
+        return earlier
+    return job
+
+
+def _job_run_id(job: Job, submission: Submission, wishes: Wishes) -> str:
+    """One of its own gives RudderStack's job status, and keeps events that were sent before from being dropped as duplicates."""
+    if submission.operation.credential is Credential.NONE or wishes.job_run_id == NO_JOB_RUN:
+        return ""
+    return wishes.job_run_id or submission.header(JOB_RUN) or str(job.id)
+
+
+def _earlier(submission: Submission, digest: str) -> Job | None:
+    """The job that was made under this Idempotency-Key. Raises Refusal (422) where that was another."""
+    if submission.idempotency_key is None:
+        return None
+    with log.available(), using_log():
+        job = Job.objects.filter(client=submission.principal.client_id, idempotency_key=submission.idempotency_key).first()
+    if job is not None and (job.sha256, job.operation) != (digest, submission.operation.name):
+        raise Refusal(422, "idempotency_key_reused", "This Idempotency-Key was used with another input or operation: use a new one.")
+    return job
+
+
+def _digest(content: BinaryIO) -> str:
+    content.seek(0)
+    digest = sha256()
+    for piece in _pieces(content):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _pieces(content: BinaryIO) -> Iterator[bytes]:
+    while piece := content.read(_PIECE):
+        yield piece
+
+
+def _movable(content: BinaryIO) -> File[bytes]:
+    """For storage; a file of its own on the same disk is moved there, not copied."""
+    file: File[bytes] = File(content)
+    name = getattr(content, "name", None)
+    if isinstance(name, str) and os.path.exists(name):  # noqa: PTH110
+        file.temporary_file_path = lambda: name  # type: ignore[attr-defined]
+    return file
