@@ -9,7 +9,6 @@ from typing import BinaryIO, Final
 
 from django.core.files import File
 from django.core.files.storage import default_storage
-from django.db import IntegrityError
 from django.utils import timezone
 
 from gateway.audit import log
@@ -86,13 +85,13 @@ def _make(job: Job, submission: Submission, source: str, wishes: Wishes, path: s
         with log.together():
             job.save(force_insert=True)
             log.act(Action(at=now, actor=job.actor, channel=job.channel, verb=Verb.JOB_MADE, subject=str(job.id), detail=log.as_json([detail])))
-    except (log.LogUnavailableError, IntegrityError) as error:
+    except log.LogUnavailableError:
         if path is not None:
             default_storage.delete(path)
-        earlier = _earlier(submission, job.sha256) if isinstance(error, IntegrityError) or error.__context__ else None
-        if earlier is None:
-            raise
-        return earlier
+        # Somebody was quicker under the same key, or the database is away.
+        if earlier := _earlier(submission, job.sha256):
+            return earlier
+        raise
     return job
 
 
@@ -109,6 +108,8 @@ def _earlier(submission: Submission, digest: str) -> Job | None:
         return None
     with log.available(), using_log():
         job = Job.objects.filter(client=submission.principal.client_id, idempotency_key=submission.idempotency_key).first()
+    if job is None and log.last_try(submission.principal.client_id, submission.idempotency_key):
+        raise Refusal(422, "idempotency_key_reused", "This Idempotency-Key was used for a call: use a new one.")
     if job is not None and (job.sha256, job.operation) != (digest, submission.operation.name):
         raise Refusal(422, "idempotency_key_reused", "This Idempotency-Key was used with another input or operation: use a new one.")
     return job
