@@ -1,6 +1,7 @@
 """The exact check of audiencelist, extract, replay and retl (rudder-server gateway/handle.go, gateway/validator)."""
 
-from collections.abc import Callable, Iterable
+import marshal
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Final, TypeVar
 
@@ -15,6 +16,7 @@ TYPES_WITHOUT_USER: Final = ("record", "extract")
 _Test = Callable[[bytes], bool]
 _Step = TypeVar("_Step", str, int)
 
+_STRETCH: Final = 64
 _NESTS: Final = (list, tuple)
 _SET_ANEW: Final = ("messageId", "rudderId")
 _NUMBER_CURE: Final = "Send a number between -1.7976931348623157e308 and 1.7976931348623157e308, or a string."
@@ -33,8 +35,9 @@ def check_events(operation: Operation, value: object, text: bytes) -> Verdict:
             if not faults.full:
                 _add_fault(operation, where.format(index), event, {}, faults)
             continue
-        fields = firsts(event)
-        without_message_id += "messageId" not in fields or not is_message_id(fields["messageId"])
+        fields: dict[str, object] = dict(reversed(event))
+        message_id = fields.get("messageId")
+        without_message_id += message_id is None or not is_message_id(message_id)
         if not faults.full and not _has_user(operation, fields):
             _add_fault(operation, where.format(index), event, fields, faults)
     size = _counted_size(operation, value, text)
@@ -48,7 +51,7 @@ def check_events(operation: Operation, value: object, text: bytes) -> Verdict:
     if may_overflow(text):
         ignored = (*_SET_ANEW, "type") if operation.sets_type else _SET_ANEW
         huge = cache(overflows)
-        for index, event in _leading_on(enumerate(events), huge):
+        for index, event in _suspects(events):
             if faults.full:
                 break
             _find_overflows(where, index, event, ignored, huge, faults)
@@ -117,21 +120,33 @@ def _counted_size(operation: Operation, value: object, text: bytes) -> int:
     return len(text.strip(b" \t\n\r")) + 21 + len(',"type":') + set_type
 
 
+def _suspects(events: list[object]) -> Iterator[tuple[int, object]]:
+    """The events among which a number beyond a double may be, at the price of copying all: most stretches of events are free of them."""
+    for start in range(0, len(events), _STRETCH):
+        stretch = events[start : start + _STRETCH]
+        try:
+            suspect = may_overflow(marshal.dumps(stretch))
+        except ValueError:
+            suspect = True  # too deep for marshal
+        if suspect:
+            yield from enumerate(stretch, start)
+
+
 def _find_overflows(where: str, index: int, event: object, ignored: tuple[str, ...], huge: _Test, faults: Faults) -> None:
     """Numbers that no double holds, in what is stored of an event: of doubled keys the first; not what RudderStack sets anew."""
     waiting: list[tuple[Trail, object]] = [((), event)]
     while waiting and not faults.full:
         trail, value = waiting.pop()
-        if isinstance(value, list):
-            waiting += [((trail, step), item) for step, item in _leading_on(enumerate(value), huge)]
-        elif not isinstance(value, tuple):
-            faults.add(pointer(where.format(index), trail), "number_overflow", "This number does not fit a double.", _NUMBER_CURE)
-        else:
-            for _, item in value:
-                if item and (isinstance(item, _NESTS) or (isinstance(item, bytes) and len(item) >= SHORTEST_OVERFLOW)):
-                    stored = _leading_on(firsts(value).items(), huge)
-                    waiting += [((trail, key), item) for key, item in stored if value is not event or key not in ignored]
+        if isinstance(value, tuple):
+            unstored = ignored if value is event else ()
+            for key, item in value:
+                if key not in unstored and item and (isinstance(item, _NESTS) or (isinstance(item, bytes) and len(item) >= SHORTEST_OVERFLOW)):
+                    waiting += [((trail, key), item) for key, item in _leading_on(firsts(value).items(), huge) if key not in unstored]
                     break
+        elif isinstance(value, list):
+            waiting += [((trail, step), item) for step, item in _leading_on(enumerate(value), huge)]
+        elif isinstance(value, bytes) and huge(value):
+            faults.add(pointer(where.format(index), trail), "number_overflow", "This number does not fit a double.", _NUMBER_CURE)
 
 
 def _leading_on(steps: Iterable[tuple[_Step, object]], huge: _Test) -> list[tuple[_Step, object]]:
