@@ -6,7 +6,7 @@ from functools import cache
 from itertools import chain
 from typing import Any, Final, TypeVar
 
-from gateway.contract.decoding import SHORTEST_OVERFLOW, first, firsts, may_overflow, overflows, spans
+from gateway.contract.decoding import SHORTEST_OVERFLOW, Object, first, firsts, may_overflow, overflows, spans
 from gateway.contract.faults import Faults, Trail, pointer
 from gateway.contract.reading import Reading
 from gateway.contract.verdict import Verdict
@@ -34,13 +34,12 @@ def check_events(operation: Operation, value: object, text: bytes) -> Verdict:
         if not event or not isinstance(event, tuple):
             without_message_id += 1
             if not faults.full:
-                _add_fault(operation, where.format(index), event, {}, faults)
+                _add_fault(operation, where.format(index), event, faults)
             continue
-        fields: dict[str, object] = dict(reversed(event))
-        message_id = fields.get("messageId")
+        message_id = first(event, "messageId")
         without_message_id += message_id is None or not is_message_id(message_id)
-        if not faults.full and not _has_user(operation, fields):
-            _add_fault(operation, where.format(index), event, fields, faults)
+        if not faults.full and not _has_user(operation, event):
+            _add_fault(operation, where.format(index), event, faults)
     size = _counted_size(operation, value, text)
     if operation.size_limit and size > operation.size_limit and not any(_type(event) == "audiencelist" for event in events):
         faults.add(
@@ -81,18 +80,18 @@ def _type(event: object) -> object:
     return first(event, "type") if isinstance(event, tuple) else None
 
 
-def _has_user(operation: Operation, fields: dict[str, object]) -> bool:
-    if operation.without_user or _is_user(fields.get("userId")) or _is_user(fields.get("anonymousId")):
+def _has_user(operation: Operation, event: Object) -> bool:
+    if operation.without_user or _is_user(first(event, "userId")) or _is_user(first(event, "anonymousId")):
         return True
-    return operation.sets_type is None and fields.get("type") in TYPES_WITHOUT_USER
+    return operation.sets_type is None and first(event, "type") in TYPES_WITHOUT_USER
 
 
-def _add_fault(operation: Operation, place: str, event: object, fields: dict[str, object], faults: Faults) -> None:
+def _add_fault(operation: Operation, place: str, event: object, faults: Faults) -> None:
     """That it is no event, or has no user. An empty event has all that is asked for where no user is."""
     if not isinstance(event, tuple):
         faults.add(place, "not_an_event", "This is no event: an event is a JSON object.", "Send an object here, or leave it out.")
     elif not operation.without_user:
-        named = next((key for key in ("userId", "anonymousId") if fields.get(key) is not None), None)
+        named = next((key for key in ("userId", "anonymousId") if first(event, key) is not None), None)
         faults.add(
             f"{place}/{named}" if named else place,
             "missing_user",
