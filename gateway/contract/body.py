@@ -121,8 +121,9 @@ class Body:
             raise BodyTooLargeError(self._cap)
 
     def _unpack(self) -> bytes:
-        data, position, parts, size = self.received, 0, [], 0
-        limit, room = (sys.maxsize, 0) if self._cap is None else (self._cap, self._cap + 1)
+        data, position, parts = self.received, 0, []
+        limit = sys.maxsize - 1 if self._cap is None else self._cap
+        room = limit + 1
         new = partial(zlib.decompressobj, 31)
         member, piece, ended = new(), b"", True
         try:
@@ -131,8 +132,8 @@ class Body:
                     piece = data[position : position + _PIECE]
                     position += len(piece)
                 if part := member.decompress(piece, room):
-                    size += len(part)
-                    if size > limit:
+                    room -= len(part)
+                    if not room:
                         raise BodyTooLargeError(limit)
                     parts.append(part)
                 piece, ended = member.unused_data, member.eof
