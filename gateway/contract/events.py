@@ -16,6 +16,8 @@ from gateway.operations import Operation, Shape
 TYPES_WITHOUT_USER: Final = ("record", "extract")
 _Item = TypeVar("_Item")
 
+_ASKED: Final = frozenset(("messageId", "userId", "anonymousId", "type"))
+_FEW: Final = 16
 _STRETCH: Final = 64
 """Items that are searched for a number beyond a double together."""
 _NESTS: Final = (list, tuple)
@@ -36,6 +38,8 @@ def check_events(operation: Operation, value: object, text: bytes) -> Verdict:
             if not faults.full:
                 _add_fault(operation, where.format(index), event, faults)
             continue
+        if len(event) > _FEW:  # gone through once, not once for each key
+            event = tuple([pair for pair in event if pair[0] in _ASKED])
         message_id = first(event, "messageId")
         without_message_id += message_id is None or not is_message_id(message_id)
         if not faults.full and not _has_user(operation, event):
@@ -138,7 +142,7 @@ class _OverflowSearch:
         return chain.from_iterable(enumerate(stretch, start) for start, stretch in stretches if self._is_suspect(stretch))
 
     def look_into(self, index: int, event: object) -> None:
-        """Add the faults of this event. Of a list, the last stretch is looked into first, and no other until then: there can be enough in it."""
+        """Add the faults of this event, of a list the last ones first. The other stretches of a list wait: the last can hold faults enough."""
         waiting: list[tuple[Trail, object, int | None]] = [((), event, None)]
         while waiting and not self._faults.full:
             trail, value, end = waiting.pop()
@@ -165,7 +169,8 @@ class _OverflowSearch:
         try:
             copy = marshal.dumps(stretch)
         except ValueError:
-            return True  # too deep for marshal
+            self._most_copied = -1  # too deep for marshal: what it copied in vain is not known
+            return True
         self._most_copied -= len(copy)
         return may_overflow(copy)
 
