@@ -53,6 +53,7 @@ class Environment:
     gateway_api_key: str
     gateway_mcp_processes: int
     gateway_mcp_origins: list[str]
+    gateway_max_upload_bytes: int
     gateway_lease_seconds: float
     gateway_segment_days: float
     gateway_web_processes: int
@@ -237,6 +238,7 @@ def read() -> Environment:
         gateway_api_key=reader.secret("GATEWAY_API_KEY"),
         gateway_mcp_processes=reader.integer("GATEWAY_MCP_PROCESSES", 1, 1, 64),
         gateway_mcp_origins=reader.words("GATEWAY_MCP_ORIGINS", "http://localhost,http://127.0.0.1,http://[::1]"),
+        gateway_max_upload_bytes=reader.integer("GATEWAY_MAX_UPLOAD_BYTES", 10 * 1024**3, 1024, 1024**5),
         gateway_lease_seconds=reader.seconds("GATEWAY_LEASE_SECONDS", 20, 600),
         gateway_segment_days=reader.days("GATEWAY_SEGMENT_DAYS", 7, 365),
         gateway_web_processes=reader.integer("GATEWAY_WEB_PROCESSES", 1, 1, 64),

@@ -215,6 +215,7 @@ GATEWAY_DEADLINE_SECONDS: float = ENVIRONMENT.gateway_deadline_seconds
 GATEWAY_CA_BUNDLE: str = ENVIRONMENT.gateway_ca_bundle
 GATEWAY_BREAKER_FAILURES: int = ENVIRONMENT.gateway_breaker_failures
 GATEWAY_BREAKER_SECONDS: float = ENVIRONMENT.gateway_breaker_seconds
+GATEWAY_MAX_UPLOAD_BYTES: int = ENVIRONMENT.gateway_max_upload_bytes
 GATEWAY_LEASE_SECONDS: float = ENVIRONMENT.gateway_lease_seconds
 GATEWAY_SEGMENT_DAYS: float = ENVIRONMENT.gateway_segment_days
 GATEWAY_WEB_PROCESSES: int = ENVIRONMENT.gateway_web_processes

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from time import monotonic
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from django.middleware.security import SecurityMiddleware
 from gateway.api.problems import bad_request
 from gateway.api.request_id import RequestIdMiddleware
 from gateway.ingress.credentials import is_known
+from gateway.ingress.file_upload import FileUpload
 from gateway.ingress.trouble import Trouble
 from gateway.ingress.upload import Held, Receive, Upload
 from gateway.operations import PREFIX
@@ -31,6 +31,8 @@ Way = Callable[[HttpRequest], Any]
 
 QUEUE_SECONDS: Final = 30.0
 """A call that waited longer for a thread is not sent: its caller has hung up, or will send it again."""
+JOBS: Final = "/v1/jobs"
+"""What is sent here may be larger than memory."""
 _PAGE_THREADS: Final = 8
 """For all but the operations: the admin answers while every other thread waits for RudderStack."""
 _PROBES: Final = ("/healthz", "/readyz")
@@ -64,7 +66,9 @@ class Front(BaseHandler):
             threads, way = self._call_threads, self._call
         else:
             threads = self._probe_threads if path in _PROBES else self._page_threads
-        upload = Upload(scope, receive, self._held, settings.GATEWAY_MAX_BODY_BYTES)
+        upload: Upload | FileUpload = Upload(scope, receive, self._held, settings.GATEWAY_MAX_BODY_BYTES)
+        if path == JOBS:
+            upload = FileUpload(scope, receive, settings.GATEWAY_MAX_UPLOAD_BYTES)
         try:
             await upload.take_in(lambda authorization: run(threads, is_known, authorization))
             status, headers, content = await run(threads, self._answer, scope, upload, way, monotonic())
@@ -73,13 +77,13 @@ class Front(BaseHandler):
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    def _answer(self, scope: dict[str, Any], upload: Upload, way: Way, queued: float) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    def _answer(self, scope: dict[str, Any], upload: Upload | FileUpload, way: Way, queued: float) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """What Django says: status, headers, content."""
         if monotonic() - queued > QUEUE_SECONDS:
             upload.trouble = upload.trouble or Trouble.NO_THREAD
         response: HttpResponseBase
         try:
-            request = ASGIRequest(scope, BytesIO(upload.content))
+            request = ASGIRequest(scope, upload.stream)
         except ValueError:  # in the query string, or the parameters of Content-Type
             response = RequestIdMiddleware(bad_request)(HttpRequest())
         else:

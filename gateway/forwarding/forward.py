@@ -37,6 +37,11 @@ def forward(submission: Submission) -> Answer:
         raise
 
 
+def refuse(submission: Submission, refusal: Refusal) -> Answer:
+    """Record that a submission was refused before it was forwarded. Raises LogUnavailableError."""
+    return _refuse(_begin(submission), submission, refusal)
+
+
 def _forward(call: Call, submission: Submission) -> Answer:
     try:
         if submission.refusal is not None:

@@ -15,6 +15,7 @@ class Trouble(Enum):
     TOO_LARGE = "it has too many bytes"
     NO_ROOM = "all bodies held would have over GATEWAY_BUFFER_BYTES"
     NO_THREAD = "it waited too long for a thread"
+    NO_DISK = "the disk takes no more of it"
     FROM_STRANGER = "it is larger than anybody may send, and comes without a known key"
 
     def refusal(self) -> Refusal:
@@ -31,6 +32,8 @@ class Trouble(Enum):
             case Trouble.TOO_LARGE:
                 limit = f"{settings.GATEWAY_MAX_BODY_BYTES:,} bytes (GATEWAY_MAX_BODY_BYTES)"
                 return Refusal(413, "body_too_large", f"A body may have at most {limit}. Nothing was sent: send it in smaller parts.")
+            case Trouble.NO_DISK:
+                return Refusal(503, "no_disk", "The gateway has no room left on its disk (GATEWAY_VAR). Nothing was kept.", retry_after="60")
             case Trouble.NO_THREAD:
                 return Refusal(503, "busy", "The gateway has too many calls waiting (GATEWAY_WEB_THREADS). Nothing was sent.", retry_after="1")
             case Trouble.NO_ROOM | Trouble.FROM_STRANGER:

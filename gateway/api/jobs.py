@@ -1,0 +1,195 @@
+"""/v1/jobs: long replays and extracts, made, watched and steered."""
+
+import json
+import uuid
+from typing import Any, Final
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from gateway.access.principal import Principal
+from gateway.api.authentication import principal_of
+from gateway.api.operation import present
+from gateway.api.problems import Problem
+from gateway.api.received import address_of
+from gateway.api.serializers import OPERATION_CHOICES
+from gateway.audit.database import using_log
+from gateway.audit.log import available
+from gateway.audit.models import Channel
+from gateway.contract.body import Body
+from gateway.forwarding.admission import PASSED_ON, SOURCE
+from gateway.forwarding.answer import Refusal
+from gateway.forwarding.forward import refuse
+from gateway.forwarding.submission import Submission
+from gateway.ingress.trouble import Trouble
+from gateway.jobs import control, making
+from gateway.jobs.formats import detect
+from gateway.jobs.making import Wishes
+from gateway.jobs.models import Failure, Format, Job, State
+from gateway.jobs.shape import shape
+from gateway.jobs.tasks import bell
+from gateway.operations import OPERATIONS
+
+_HEADERS: Final = (SOURCE, *PASSED_ON)
+_FAILURES: Final = 10_000
+"""Failures in one answer; `after` asks for those after it."""
+
+
+class JobOrder(serializers.Serializer[Any]):
+    """How a job is to be done."""
+
+    operation = serializers.ChoiceField(choices=OPERATION_CHOICES)
+    format = serializers.ChoiceField(choices=Format.choices, required=False, help_text="How the body is written; found out by looking without it.")
+    dry_run = serializers.BooleanField(default=False, help_text="Read and check everything exactly; send nothing.")
+    ordered = serializers.BooleanField(default=True, help_text="One chunk at a time, in order; else up to 16 at once.")
+    rate = serializers.IntegerField(required=False, min_value=1, max_value=1_000_000, help_text="Events a second, at most.")
+    priority = serializers.IntegerField(default=0, min_value=-100, max_value=100, help_text="Of the jobs that wait the highest goes first.")
+    chunk_events = serializers.IntegerField(default=500, min_value=1, max_value=10_000, help_text="Events sent together.")
+    not_before = serializers.DateTimeField(required=False, help_text="Begin at this time.")
+    job_run_id = serializers.CharField(
+        required=False, max_length=200, help_text="RudderStack's job run for all events; one of its own without it, none with `none`."
+    )
+
+
+class JobsQuery(serializers.Serializer[Any]):
+    """Filters of the list; all that are given must hold."""
+
+    state = serializers.ChoiceField(choices=State.choices, required=False)
+    operation = serializers.ChoiceField(choices=OPERATION_CHOICES, required=False)
+    cursor = serializers.UUIDField(required=False, help_text="Given by `next`.")
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
+
+
+class JobsView(APIView):
+    """The jobs that the key may see, and new ones."""
+
+    http_method_names = ("get", "head", "post")
+
+    def get(self, request: Request) -> HttpResponse:
+        """One page, newest first."""
+        principal = principal_of(request._request)
+        values = _given(JobsQuery, request)
+        found = Job.objects.filter(**principal.own_calls, **{name: values[name] for name in ("state", "operation") if name in values})
+        if "cursor" in values:
+            found = found.filter(id__lt=values["cursor"])
+        with available(), using_log():
+            jobs = list(found.order_by("-id")[: values["limit"] + 1])
+        following = None
+        if len(jobs) > values["limit"]:
+            jobs = jobs[: values["limit"]]
+            parameters = request.query_params.copy()
+            parameters["cursor"] = str(jobs[-1].id)
+            following = request.build_absolute_uri(f"?{parameters.urlencode()}")
+        return Response({"results": [shape(job) for job in jobs], "next": following})
+
+    def post(self, request: Request) -> HttpResponse:
+        """A job of the body: NDJSON, a JSON array, or an object with `batch`, each also gzipped."""
+        principal = principal_of(request._request)
+        values = _given(JobOrder, request)
+        trouble: Trouble | None = getattr(request._request, "trouble", None)
+        submission = _submission(request._request, principal, values)
+        try:
+            if trouble:
+                raise _of_upload(trouble)
+            wishes = Wishes(**{name: values[name] for name in Wishes.__dataclass_fields__ if name in values})
+            content = request._request._stream  # type: ignore[attr-defined]
+            job = making.from_upload(submission, content, Format(values["format"]) if "format" in values else detect(content), wishes)
+        except Refusal as refusal:
+            return present(refuse(submission, refusal))
+        bell()
+        return Response(shape(job), status=202, headers={"Location": f"/v1/jobs/{job.id}"})
+
+
+class JobView(APIView):
+    """One job."""
+
+    http_method_names = ("get", "head")
+
+    def get(self, request: Request, job_id: uuid.UUID) -> HttpResponse:
+        """Its shape, as in the list."""
+        return Response(shape(_job(principal_of(request._request), job_id)))
+
+
+class JobControlView(APIView):
+    """Pause, resume, cancel, or another rate."""
+
+    http_method_names = ("post",)
+
+    def post(self, request: Request, job_id: uuid.UUID, verb: str) -> HttpResponse:
+        """In force within a second."""
+        principal = principal_of(request._request)
+        job = _job(principal, job_id)
+        try:
+            if verb == "rate":
+                value = request.query_params.get("rate", "")
+                if value and not (value.isascii() and value.isdecimal() and 1 <= int(value[:8]) <= 1_000_000):
+                    raise Problem(400, "bad_parameter", "rate must be a whole number of events a second, or empty for as fast as it goes.")
+                job = control.set_rate(job.id, int(value) if value else None, actor=principal.name, channel=Channel.REST)
+            else:
+                job = _CONTROLS[verb](job.id, actor=principal.name, channel=Channel.REST)
+        except control.ControlError as error:
+            raise Problem(409, "not_possible", str(error)) from None
+        bell()
+        return Response(shape(job))
+
+
+class FailuresView(APIView):
+    """Events that were not taken."""
+
+    http_method_names = ("get", "head")
+
+    def get(self, request: Request, job_id: uuid.UUID) -> HttpResponse:
+        """As NDJSON, in the order of the input; `event` is the line as it was."""
+        job = _job(principal_of(request._request), job_id)
+        after = request.query_params.get("after", "0")
+        found = Failure.objects.filter(job=job, id__gt=int(after) if after.isascii() and after.isdecimal() else 0)
+        if reason := request.query_params.get("reason"):
+            found = found.filter(reason=reason)
+        with available(), using_log():
+            rows = list(found.order_by("id").values("id", "file", "line", "reason", "pointer", "detail", "event")[:_FAILURES])
+        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+        return HttpResponse("".join(f"{line}\n" for line in lines), content_type="application/x-ndjson")
+
+
+_CONTROLS: Final = {"pause": control.pause, "resume": control.resume, "cancel": control.cancel}
+
+
+def _given(shape_of: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    unknown = sorted(set(request.query_params) - set(shape_of().fields))
+    if unknown:
+        raise Problem(400, "bad_parameter", f"There is no parameter of this name; there are {', '.join(shape_of().fields)}.")
+    given = shape_of(data=request.query_params.dict())
+    given.is_valid(raise_exception=True)
+    return dict(given.validated_data)
+
+
+def _submission(request: HttpRequest, principal: Principal, values: dict[str, Any]) -> Submission:
+    return Submission(
+        principal=principal,
+        operation=OPERATIONS[values["operation"]],
+        body=Body.of(b""),
+        channel=Channel.REST,
+        address=address_of(request),
+        request_id=request.request_id,  # type: ignore[attr-defined]
+        headers={name: value for name in _HEADERS if (value := request.headers.get(name)) is not None},
+        idempotency_key=request.headers.get("Idempotency-Key"),
+        dry_run=values["dry_run"],
+    )
+
+
+def _of_upload(trouble: Trouble) -> Refusal:
+    if trouble is not Trouble.TOO_LARGE:
+        return trouble.refusal()
+    return Refusal(413, "upload_too_large", f"An upload may have at most {settings.GATEWAY_MAX_UPLOAD_BYTES:,} bytes (GATEWAY_MAX_UPLOAD_BYTES).")
+
+
+def _job(principal: Principal, job_id: uuid.UUID) -> Job:
+    with available(), using_log():
+        job = Job.objects.filter(id=job_id, **principal.own_calls).first()
+    if job is None:
+        raise Http404
+    return job

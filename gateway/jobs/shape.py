@@ -1,0 +1,41 @@
+"""A job as programs see it, by any door."""
+
+from typing import Any
+
+from gateway.jobs.models import Job
+
+
+def shape(job: Job) -> dict[str, Any]:
+    """Times are UTC, `rate` is events a second. None where it is not known, or RudderStack has not reported it.
+
+    `submitted` counts events that were gone through, `refused` those that were not taken, faulty lines of the input included;
+    `delivered` and `failed` are RudderStack's own numbers.
+    """
+    return {
+        "id": str(job.id),
+        "state": job.state,
+        "reason": job.reason or None,
+        "operation": job.operation,
+        "source": job.source or None,
+        "client": job.client,
+        "actor": job.actor,
+        "dry_run": job.dry_run,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "ended_at": job.ended_at,
+        "rate": job.rate,
+        "ordered": job.ordered,
+        "priority": job.priority,
+        "events": job.events,
+        "bytes": job.bytes,
+        "lines": job.lines,
+        "taken_in": job.taken_in,
+        "without_message_id": job.without_message_id,
+        "submitted": job.next_event,
+        "accepted": job.accepted,
+        "refused": job.failed + job.faulty,
+        "delivered": job.delivered,
+        "failed": job.undelivered,
+        "possible_duplicates": job.possible_duplicates,
+        "job_run_id": job.job_run_id or None,
+    }
