@@ -31,7 +31,7 @@ from gateway.jobs.formats import detect
 from gateway.jobs.making import Wishes
 from gateway.jobs.models import Failure, Format, Job, State
 from gateway.jobs.shape import shape
-from gateway.jobs.tasks import bell
+from gateway.jobs.tasks import wake
 from gateway.operations import OPERATIONS
 
 _HEADERS: Final = (SOURCE, *PASSED_ON)
@@ -97,10 +97,10 @@ class JobsView(APIView):
                 raise _of_upload(trouble)
             wishes = Wishes(**{name: values[name] for name in Wishes.__dataclass_fields__ if name in values})
             content = request._request._stream  # type: ignore[attr-defined]
-            job = making.from_upload(submission, content, Format(values["format"]) if "format" in values else detect(content), wishes)
+            job = making.from_upload(submission, content, Format(values["format"]) if "format" in values else detect(content, settings.GATEWAY_MAX_BODY_BYTES), wishes)
         except Refusal as refusal:
             return present(refuse(submission, refusal))
-        bell()
+        wake()
         return Response(shape(job), status=202, headers={"Location": f"/v1/jobs/{job.id}"})
 
 
@@ -131,9 +131,9 @@ class JobControlView(APIView):
                 job = control.set_rate(job.id, int(value) if value else None, actor=principal.name, channel=Channel.REST)
             else:
                 job = _CONTROLS[verb](job.id, actor=principal.name, channel=Channel.REST)
-        except control.ControlError as error:
+        except control.TransitionError as error:
             raise Problem(409, "not_possible", str(error)) from None
-        bell()
+        wake()
         return Response(shape(job))
 
 
