@@ -9,7 +9,7 @@ from typing import Final
 from tests.bench import usage, wrk
 from tests.bench.ledger import ACCEPTED, CALLS, LOGGED, OUTCOMES, counts
 from tests.bench.loads import Load
-from tests.bench.servers import Sandbox, Server
+from tests.bench.servers import GATEWAYS, Sandbox, Server
 
 _STILL_SECONDS: Final = 0.15
 
@@ -67,11 +67,11 @@ def figure(server: str, load: Load, samples: list[Sample]) -> Figure:
 def sample(server: Server, sandbox: Sandbox, load: Load, body: Path, seconds: float) -> Sample:
     before, pid = tally(server, sandbox), server.process.pid if server.process else None
     if pid is None:
-        run = wrk.run(server.url, body, server.headers, load.connections, seconds)
+        run = server.run(body, load.connections, seconds)
         return Sample(run, flaws=flaws(server, load, run, before, settled(server, sandbox)))
     usage.forget_peaks(pid)
     cpu = usage.cpu_seconds(pid)
-    run = wrk.run(server.url, body, server.headers, load.connections, seconds)
+    run = server.run(body, load.connections, seconds)
     after = settled(server, sandbox)
     return Sample(run, usage.peak_mb(pid), usage.cpu_seconds(pid) - cpu, flaws(server, load, run, before, after))
 
@@ -94,7 +94,7 @@ def flaws(server: Server, load: Load, run: wrk.Run, before: Tally, after: Tally)
 
 
 def is_audited(server: Server) -> bool:
-    return server.database is not None and server.name.startswith("audited")
+    return server.database is not None and server.name.startswith(GATEWAYS)
 
 
 def tally(server: Server, sandbox: Sandbox) -> Tally:

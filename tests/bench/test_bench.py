@@ -116,9 +116,20 @@ def test_words_select():
     some = loads.select(["audited-postgresql", "small", "32"])
     assert some == loads.Selection(["audited-postgresql"], [Load("small", 32, 0), Load("small", 32, 16)], [])
     assert loads.select(["audited-*", "1mb", "0ms"]).servers == ["audited-sqlite", "audited-postgresql", "audited-postgresql-x2"]
+    assert loads.select(["mcp-2026-*"]).servers == ["mcp-2026-sqlite", "mcp-2026-postgresql", "mcp-2026-postgresql-x2"]
     assert loads.select(["losses", "drf-*-sqlite"]) == loads.Selection(["drf-api-logger-sqlite"], [], ["losses"])
     with pytest.raises(loads.UnknownWordError):
         loads.select(["audited"])
+
+
+def test_mcp_is_measured_beside_rest():
+    assert [load.connections for load in LOADS if load.suits("mcp-2026-postgresql")] == [1, 4, 32]
+    for one, other in [pair for pair in report.RATIOS if pair[0].startswith("mcp")]:
+        assert {one, other} <= set(SERVERS)
+        assert all(load.suits(other) for load in LOADS if load.suits(one))
+    assert "| mcp-2025-postgresql / audited-postgresql | small, 32, 0 ms | 0.80 | ≥ 0.70 | yes |" in report.markdown(
+        results(figure("mcp-2025-postgresql", 400), figure("audited-postgresql", 500))
+    )
 
 
 def test_stacks_are_shared_out():
@@ -144,16 +155,19 @@ def test_children_count_too():
         process.stdin.close()
 
 
-def test_a_short_run_counts(tmp_path):
+@pytest.mark.parametrize("name", ["audited-sqlite", "mcp-2025-sqlite", "mcp-2026-sqlite"])
+def test_a_short_run_counts(tmp_path, name):
     if not shutil.which("wrk"):
         missing("wrk", "wrk")
     body = tmp_path / "small.json"
     body.write_bytes(all_bodies()["small"])
     assert len(json.loads(body.read_bytes())["batch"]) == 1
     sandbox = Sandbox(tmp_path, 0)
-    server = SERVERS["audited-sqlite"]("audited-sqlite", Place(tmp_path, sandbox, None))
+    server = SERVERS[name](name, Place(tmp_path, sandbox, None))
     try:
         taken = measure.sample(server, sandbox, Load("small", 2, 0), body, 1.0)
+        body.write_bytes(b'{"batch": []}')
+        refused = measure.sample(server, sandbox, Load("small", 2, 0), body, 0.5)
     finally:
         server.stop()
         sandbox.stop()
@@ -161,3 +175,6 @@ def test_a_short_run_counts(tmp_path):
     assert taken.run.answered > 10
     assert 50 < taken.peak_mb < 1000
     assert taken.cpu_seconds > 0
+    # MCP says by HTTP that all is well, and in the answer that it is not.
+    assert list(refused.run.errors) == (["outcome"] if server.era else ["status"])
+    assert refused.run.errors.popitem()[1] == refused.run.answered
