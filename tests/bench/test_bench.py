@@ -4,11 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from tests.bench import loads, measure, report, shares, usage, wrk
-from tests.bench.bodies import all_bodies
+from tests.bench.bodies import ERAS, all_bodies
 from tests.bench.loads import LOADS, Load
 from tests.bench.measure import Figure, Sample, Tally, flaws
 from tests.bench.servers import SERVERS, Place, Sandbox, Server
@@ -38,6 +39,7 @@ Transfer/sec:      1.74MB
 """
 SMALL = Load("small", 32, 0)
 AUDITED = Server("audited-sqlite", "", {}, lambda: None, database="sqlite:///none")
+MCP = Server("mcp-2026-sqlite", "", {}, lambda: None, database="sqlite:///none", era=ERAS["2026"])
 
 
 def run(answered=100, seconds=1.0, p50_ms=1.0, p99_ms=2.0, **errors):
@@ -86,6 +88,14 @@ def test_a_figure_is_of_medians_and_of_the_highest_memory():
 )
 def test_a_run_with_errors_or_with_another_log_does_not_count(measured, after, said):
     assert flaws(AUDITED, SMALL, measured, Tally(0), after) == said
+
+
+def test_whoever_hangs_up_on_mcp_leaves_a_call_that_nobody_knows_of():
+    after = Tally(102, 102, 102, accepted=100, unknown=2)
+    assert flaws(MCP, SMALL, run(100), Tally(0), after) == []
+    assert flaws(MCP, SMALL, run(100), Tally(0), replace(after, unknown=1)) == ["100 calls accepted in the log, but 102 upstream"]
+    assert flaws(MCP, SMALL, run(100, outcome=1), Tally(0), after) == ["1 outcome errors"]
+    assert flaws(AUDITED, SMALL, run(100), Tally(0), after) == ["100 calls accepted in the log, but 102 upstream"]
 
 
 def test_what_does_not_count_is_in_no_table_and_is_told():
