@@ -118,7 +118,7 @@ def _postgresql(folder: Path, selection: loads.Selection) -> Iterator[PostgreSQL
         yield None
         return
     (folder / "postgresql").mkdir()
-    cluster = PostgreSQL(folder / "postgresql", fsync="on", max_connections="300")
+    cluster = PostgreSQL(folder / "postgresql", fsync="on", max_connections="500")
     try:
         yield cluster
     finally:
