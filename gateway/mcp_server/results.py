@@ -18,8 +18,6 @@ from gateway.operations import Shape
 from gateway.upstream.answers import text_of
 
 _OUTPUT: Final = Draft202012Validator(OUTPUT)
-_CHOICES: Final = frozenset(name for name, schema in OUTPUT["properties"].items() if "enum" in schema)
-_good: set[tuple[tuple[str, Any], ...]] = set()
 _DEEPEST: Final = 100
 """Levels of RudderStack's JSON that are shown as such: the protocol's own coders count them too."""
 
@@ -77,17 +75,9 @@ def _failure(call_id: str | None, outcome: Result, status: int, reason: str, det
 
 
 def _result(shown: dict[str, Any], *, is_error: bool) -> CallToolResult:
-    _check(shown)
+    _OUTPUT.validate(shown)
     text = json.dumps(shown, ensure_ascii=False)
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=shown, is_error=is_error)
-
-
-def _check(shown: dict[str, Any]) -> None:
-    """Against what tools promise. Errors apart, that hangs on types and choices alone, so each combination of them is judged once."""
-    kind = tuple((name, value if name in _CHOICES else type(value)) for name, value in shown.items())
-    if "errors" in shown or kind not in _good:
-        _OUTPUT.validate(shown)
-        _good.add(kind)
 
 
 def _said(answer: Answer) -> Any:
