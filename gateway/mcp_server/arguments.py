@@ -77,7 +77,7 @@ def serialise(value: Any) -> bytes:
         try:
             text = _dump(value)
         except ValueError:
-            text = _dump(_marked(value)).replace(f'"{_MARK}"', _HUGE)
+            text = _dump(_marked(value)).replace(f'"{_MARK}"', _HUGE).replace(f'"-{_MARK}"', f"-{_HUGE}")
     except RecursionError:
         raise Refusal(400, "too_deep", "The gateway does not send this: it is nested too deeply.") from None
     return (_SURROGATE.sub(_escaped, text) if _SURROGATE.search(text) else text).encode()
@@ -90,7 +90,7 @@ def _dump(value: Any) -> str:
 def _marked(value: Any) -> Any:
     """A copy with a mark for each number beyond a double, which the parser made infinite."""
     if isinstance(value, float) and not isfinite(value):
-        return _MARK
+        return _MARK if value > 0 else f"-{_MARK}"
     if isinstance(value, dict):
         return {name: _marked(member) for name, member in value.items()}
     return [_marked(element) for element in value] if isinstance(value, list) else value
