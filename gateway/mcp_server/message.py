@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -69,6 +69,11 @@ def read(text: bytes) -> Message:
         if wrong(content):
             raise BadMessageError(INVALID_REQUEST, what, request_id if _is_id(request_id) else None)
     return Message(content)
+
+
+def write(content: Mapping[str, Any]) -> bytes:
+    """A message as text. Half a surrogate pair, which a client may have sent and an answer may repeat, becomes a question mark."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _is_id(value: Any) -> bool:

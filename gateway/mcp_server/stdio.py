@@ -113,7 +113,7 @@ def _message(content: dict[str, Any]) -> SessionMessage:
 
 async def _write(from_server: MemoryObjectReceiveStream[SessionMessage], stdout: BinaryIO) -> None:
     async for sent in from_server:
-        line = sent.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+        line = message.write(sent.message.model_dump(by_alias=True, exclude_unset=True)) + b"\n"
         await anyio.to_thread.run_sync(_put, stdout, line, abandon_on_cancel=True)
 
 
