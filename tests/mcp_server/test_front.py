@@ -1,6 +1,7 @@
 """MCP over HTTP: who is let in, what is a request, and what each version of the protocol is answered."""
 
 import asyncio
+import ipaddress
 import json
 import logging
 from contextlib import suppress
@@ -484,6 +485,37 @@ def test_a_refusal_of_a_tool_is_a_result_all_the_same(asgi, sandbox):
         assert (result["isError"], result["structuredContent"]["reason"]) == (True, "missing_user")
 
 
+# what of the request counts
+
+
+def test_the_original_callers_address_counts_as_far_as_proxies_are_trusted(asgi, sandbox, settings):
+    forwarded = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9, 10.1.1.1"}
+    asgi.result("tools/call", REPLAY, forwarded)
+    settings.GATEWAY_TRUSTED_PROXIES = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("10.0.0.0/8")]
+    asgi.result("tools/call", REPLAY, forwarded)
+    asgi.result("tools/call", REPLAY, {"X-Forwarded-For": "no address"})
+    assert [dict(request["headers"])["X-Forwarded-For"] for request in sandbox.received()] == ["127.0.0.1", "203.0.113.9", "127.0.0.1"]
+
+
+def test_of_the_requests_headers_only_the_trace_goes_out_and_none_is_an_argument(asgi, sandbox):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    given = {
+        "traceparent": trace,
+        "User-Agent": "somebody",
+        "AnonymousId": "a",
+        "Cookie": "a=b",
+        "X-Rudder-Source-Id": "src-2",
+        "Idempotency-Key": "k",
+    }
+    asgi.result("tools/call", REPLAY, given)
+    out = dict(sandbox.received()[0]["headers"])
+    assert (out["traceparent"], out["User-Agent"], out["X-Rudder-Source-Id"]) == (trace, "rudder-audited-gateway", "rep-1")
+    assert not {"AnonymousId", "Cookie", "Idempotency-Key", "Authorization"} & out.keys()
+    call = Call.objects.get()
+    kept = json.loads(call.headers)
+    assert (kept["traceparent"], kept["User-Agent"], call.idempotency_key) == (trace, "somebody", "")
+
+
 # failures
 
 
@@ -630,6 +662,16 @@ def test_a_client_cancels_its_call_by_its_id_alone(asgi, make_key, sandbox, name
         assert answer.json() == {"jsonrpc": "2.0", "id": "c-1", "error": {"code": -32800, "message": "The request was cancelled."}}
     outcome = wait_for(lambda: Outcome.objects.first())
     assert (outcome.result, outcome.reason) == ("unknown", "cancelled")
+
+
+def test_a_request_that_the_server_gives_up_stops_its_call(asgi, sandbox):
+    async def give_up(_, asking):
+        asking.cancel()
+
+    assert hang(asgi, sandbox, {}, give_up) is None
+    outcome = wait_for(lambda: Outcome.objects.first())
+    assert (outcome.result, outcome.reason) == ("unknown", "cancelled")
+    assert asgi.front._held.size == 0
 
 
 def test_a_process_that_stops_waits_for_its_calls(asgi, sandbox):
