@@ -127,7 +127,7 @@ class Front:
             self._cancellations.remove(name)
         if document is None:
             return Response(status_code=status)
-        response = JSONResponse(document, status)
+        response = Response(message.write(document), status, media_type="application/json")
         if asked.method == "initialize" and "result" in document:
             response.headers[SESSION] = session.begun(asked.params, document["result"]["protocolVersion"]).id
         return response

@@ -1,4 +1,4 @@
-"""JSON Schemas (2020-12) of what tools take and give. What an event must be is judged by the contract, as for REST: these say no more than it."""
+"""JSON Schemas (2020-12) of what tools take and give. What an event must be is judged by the contract, as for REST."""
 
 from typing import Any, Final
 
@@ -9,7 +9,9 @@ from gateway.operations import Operation, Shape
 
 BODY: Final = {Shape.EVENT: "event", Shape.BATCH: "batch", Shape.MESSAGES: "messages"}
 """The argument that becomes the body."""
-_SENDABLE: Final = "^([!-~]([ -~]*[!-~])?)?$"
+_END: Final = r"$(?!\n)"
+"""The very end, also for readers whose $ would stand before a last newline."""
+_SENDABLE: Final = f"^([!-~]([ -~]*[!-~])?)?{_END}"
 
 
 def _header(description: str) -> dict[str, Any]:
@@ -30,7 +32,7 @@ OPTIONS: Final[dict[str, Any]] = {
         "type": "string",
         "minLength": 1,
         "maxLength": MAX_LENGTH,
-        "pattern": "^[ -~]*[!-~][ -~]*$",
+        "pattern": f"^[ -~]*[!-~][ -~]*{_END}",
         "description": "Any text of your choice. The same call under the same key is sent once, however often it is made: "
         "choose one for each thing to send, and keep it when trying again.",
     },

@@ -92,11 +92,13 @@ async def _read(stdin: BinaryIO, to_server: MemoryObjectSendStream[Any], to_clie
             try:
                 if len(line) > limit:
                     raise BadMessageError(INVALID_REQUEST, f"A message may have at most {limit:,} bytes (GATEWAY_MAX_BODY_BYTES and some).")
-                content = message.read(line).content
+                read = message.read(line)
             except BadMessageError as error:
                 await to_client.send(_message(error.answer))
             else:
-                await to_server.send(_message(content))
+                # Nothing is asked of a client, so its answers are dropped, whatever they hold.
+                if read.method is not None:
+                    await to_server.send(_message(read.content))
 
 
 def _line(stdin: BinaryIO, limit: int) -> bytes:
@@ -112,9 +114,10 @@ def _message(content: dict[str, Any]) -> SessionMessage:
 
 
 async def _write(from_server: MemoryObjectReceiveStream[SessionMessage], stdout: BinaryIO) -> None:
-    async for sent in from_server:
-        line = sent.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
-        await anyio.to_thread.run_sync(_put, stdout, line, abandon_on_cancel=True)
+    async with from_server:
+        async for sent in from_server:
+            line = message.write(sent.message.model_dump(by_alias=True, exclude_unset=True)) + b"\n"
+            await anyio.to_thread.run_sync(_put, stdout, line, abandon_on_cancel=True)
 
 
 def _put(stdout: BinaryIO, line: bytes) -> None:
