@@ -1,6 +1,7 @@
 """MCP clients for tests: the SDK's own, plain JSON-RPC by HTTP, and lines on standard streams; and the log that they leave."""
 
 import json
+import os
 import queue
 import sqlite3
 import subprocess
@@ -20,7 +21,7 @@ from mcp_types import Implementation
 
 from gateway.operations import OPERATIONS
 from tests.conftest import GOOD
-from tests.processes import ROOT, Gateway
+from tests.processes import ROOT, Gateway, missing
 from tests.waiting import wait_for
 
 HANDSHAKES = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
@@ -222,3 +223,12 @@ class Lines:
         """End stdin; the exit code, which must come in time."""
         self.process.stdin.close()
         return self.process.wait(seconds)
+
+
+def from_npm(program: str, *arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program of tests/package.json, with the Node that is named there."""
+    programs = Path(sys.prefix) / "node-mcp" / "node_modules" / ".bin"
+    if not (programs / program).exists():
+        missing("nodejs npm && make .venv/.node-mcp", f"{program}, of tests/package.json,")
+    environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "HOME": str(home), "NO_COLOR": "1"}
+    return subprocess.run([programs / program, *arguments], cwd=home, env=environment, capture_output=True, text=True, timeout=120)

@@ -3,25 +3,16 @@
 import asyncio
 import json
 import subprocess
-import sys
+import time
 
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from tests.processes import ROOT, Gateway
+from tests.processes import ROOT
 from tests.system.mcp import ARGUMENTS, HANDSHAKES, NAME, OPERATION, STATELESS, VERSION, Lines, Log, Raw, client, parameters
 
 SPOKEN = {"auto": STATELESS, "legacy": HANDSHAKES[-1]}
 """The version that the SDK's client speaks in each mode."""
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory, _running_sandbox):
-    """A gateway whose MCP server runs; on SQLite, for all tests here."""
-    gateway = Gateway(tmp_path_factory.mktemp("gateway"), _running_sandbox.url)
-    gateway.start_mcp()
-    yield gateway
-    gateway.stop()
 
 
 @pytest.mark.parametrize("mode", SPOKEN)
@@ -123,7 +114,7 @@ def test_stdout_holds_messages_alone_even_with_everything_logged(served, sandbox
         assert len(stdio.lines) == 6
         for line in stdio.lines:
             assert json.loads(line)["jsonrpc"] == "2.0"
-        assert b" DEBUG " in stdio.errors.read_bytes() or b'"DEBUG"' in stdio.errors.read_bytes()
+        assert b" DEBUG " in stdio.errors.read_bytes()
 
 
 @pytest.mark.parametrize(("key", "told"), [("", "GATEWAY_API_KEY is not set"), ("rgw_" + "a" * 48, "is not known, or revoked")])
@@ -143,14 +134,9 @@ def test_a_key_that_is_revoked_in_the_middle_sends_no_more(served, sandbox):
         # Only what was looked up within the last seconds is still taken for good.
         last = stdio.ask("ping")
         assert last["result"] == {}
-        import time
-
         time.sleep(2.1)
         sent = sandbox.count()["calls"]
         answer = stdio.ask("tools/call", {"name": "replay", "arguments": ARGUMENTS["replay"]})
         assert "not known, or revoked" in answer["error"]["message"]
         assert "not known, or revoked" in stdio.ask("resources/list")["error"]["message"]
         assert sandbox.count()["calls"] == sent
-
-
-_ = sys
