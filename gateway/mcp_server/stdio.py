@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 import threading
 from typing import Any, BinaryIO, Final
 
@@ -43,7 +42,15 @@ def serve() -> None:
     if known is None:
         raise CommandError(_NOT_KNOWN)
     late.watch()
-    anyio.run(_run, sys.stdin.buffer, _take_stdout())
+    anyio.run(_run, _take_stdin(), _take_stdout())
+
+
+def _take_stdin() -> BinaryIO:
+    """Stdin for messages alone. Not sys.stdin: the interpreter aborts if a thread still reads from that at its end."""
+    private, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return os.fdopen(private, "rb")
 
 
 def _take_stdout() -> BinaryIO:
