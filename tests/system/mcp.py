@@ -87,9 +87,11 @@ async def client(server: Gateway, mode: str, transport: str = "http", **settings
             yield connected
         return
     headers = {"Authorization": f"Bearer {server.key}"}
-    async with httpx2.AsyncClient(headers=headers, trust_env=False, timeout=30) as http:
-        async with Client(streamable_http_client(server.mcp_url, http_client=http), mode=mode, client_info=about) as connected:
-            yield connected
+    async with (
+        httpx2.AsyncClient(headers=headers, trust_env=False, timeout=30) as http,
+        Client(streamable_http_client(server.mcp_url, http_client=http), mode=mode, client_info=about) as connected,
+    ):
+        yield connected
 
 
 def parameters(server: Gateway, **settings: str) -> StdioServerParameters:

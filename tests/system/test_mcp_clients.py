@@ -2,14 +2,11 @@
 
 import asyncio
 import json
-import subprocess
-import time
 
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from tests.processes import ROOT
-from tests.system.mcp import ARGUMENTS, HANDSHAKES, NAME, OPERATION, STATELESS, VERSION, Lines, Log, Raw, client, parameters
+from tests.system.mcp import ARGUMENTS, HANDSHAKES, NAME, OPERATION, STATELESS, VERSION, Log, Raw, client
 
 SPOKEN = {"auto": STATELESS, "legacy": HANDSHAKES[-1]}
 """The version that the SDK's client speaks in each mode."""
@@ -98,45 +95,3 @@ def test_plain_json_rpc_in_every_version(served, sandbox, version):
     assert_all_came_by_mcp(log.calls(), version, "127.0.0.1")
     assert len(log.calls()) == 6
     assert sandbox.count()["calls"] == 5
-
-
-def test_stdout_holds_messages_alone_even_with_everything_logged(served, sandbox):
-    sandbox.trouble("500", times=1)
-    with Lines(served, GATEWAY_LOG_LEVEL="DEBUG").begin() as stdio:
-        assert stdio.call()["outcome"] == "failed"
-        assert stdio.call()["outcome"] == "accepted"
-        assert stdio.call("replay", {"batch": 7})["outcome"] == "refused"
-        assert stdio.ask("nothing/at/all")["error"]["code"] == -32601
-        stdio.write(b"nonsense")
-        assert stdio.read()["error"]["code"] == -32700
-        assert stdio.end(10) == 0
-        stdio._reader.join(5)
-        assert len(stdio.lines) == 6
-        for line in stdio.lines:
-            assert json.loads(line)["jsonrpc"] == "2.0"
-        assert b" DEBUG " in stdio.errors.read_bytes()
-
-
-@pytest.mark.parametrize(("key", "told"), [("", "GATEWAY_API_KEY is not set"), ("rgw_" + "a" * 48, "is not known, or revoked")])
-def test_standard_streams_without_a_good_key_end_with_one_line(served, key, told):
-    started = parameters(served, GATEWAY_API_KEY=key)
-    done = subprocess.run([started.command, *started.args], cwd=ROOT, env=started.env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert told in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-
-
-def test_a_key_that_is_revoked_in_the_middle_sends_no_more(served, sandbox):
-    key = served.make_key("leaver")
-    with Lines(served, GATEWAY_API_KEY=key).begin() as stdio:
-        assert stdio.call()["outcome"] == "accepted"
-        served.manage("revoke_api_key", key[:12])
-        # Only what was looked up within the last seconds is still taken for good.
-        last = stdio.ask("ping")
-        assert last["result"] == {}
-        time.sleep(2.1)
-        sent = sandbox.count()["calls"]
-        answer = stdio.ask("tools/call", {"name": "replay", "arguments": ARGUMENTS["replay"]})
-        assert "not known, or revoked" in answer["error"]["message"]
-        assert "not known, or revoked" in stdio.ask("resources/list")["error"]["message"]
-        assert sandbox.count()["calls"] == sent
