@@ -65,22 +65,26 @@ async def _run(stdin: BinaryIO, stdout: BinaryIO) -> None:
     server: Server[Any] = build(_Callers(threads), threads)
     to_server, from_client = anyio.create_memory_object_stream[SessionMessage | Exception]()
     to_client, from_server = anyio.create_memory_object_stream[SessionMessage]()
+    reading = anyio.CancelScope()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop, tasks.cancel_scope)
-        tasks.start_soon(_read, stdin, to_server, to_client.clone())
+        tasks.start_soon(_stop, reading)
+        tasks.start_soon(_read, stdin, to_server, to_client.clone(), reading)
         tasks.start_soon(_write, from_server, stdout)
         await server.run(from_client, to_client, server.create_initialization_options())
         tasks.cancel_scope.cancel()
     await anyio.to_thread.run_sync(threads.close)
 
 
-async def _stop(scope: anyio.CancelScope) -> None:
+async def _stop(reading: anyio.CancelScope) -> None:
+    """A signal is an end of input. To cancel all would leave the server waiting to write answers that nobody takes."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            scope.cancel()
+            reading.cancel()
 
 
-async def _read(stdin: BinaryIO, to_server: MemoryObjectSendStream[Any], to_client: MemoryObjectSendStream[SessionMessage]) -> None:
+async def _read(
+    stdin: BinaryIO, to_server: MemoryObjectSendStream[Any], to_client: MemoryObjectSendStream[SessionMessage], reading: anyio.CancelScope
+) -> None:
     """Lines into messages; what is none is answered at once."""
     lines: asyncio.Queue[bytes] = asyncio.Queue(1)
     loop, limit = asyncio.get_running_loop(), settings.GATEWAY_MAX_BODY_BYTES + ENVELOPE
@@ -95,15 +99,16 @@ async def _read(stdin: BinaryIO, to_server: MemoryObjectSendStream[Any], to_clie
     # A read of stdin cannot be stopped, so nobody waits for this thread.
     threading.Thread(target=pump, name="stdin", daemon=True).start()
     async with to_server, to_client:
-        while line := await lines.get():
-            try:
-                if len(line) > limit:
-                    raise BadMessageError(INVALID_REQUEST, f"A message may have at most {limit:,} bytes (GATEWAY_MAX_BODY_BYTES and some).")
-                content = message.read(line).content
-            except BadMessageError as error:
-                await to_client.send(_message(error.answer))
-            else:
-                await to_server.send(_message(content))
+        with reading:
+            while line := await lines.get():
+                try:
+                    if len(line) > limit:
+                        raise BadMessageError(INVALID_REQUEST, f"A message may have at most {limit:,} bytes (GATEWAY_MAX_BODY_BYTES and some).")
+                    content = message.read(line).content
+                except BadMessageError as error:
+                    await to_client.send(_message(error.answer))
+                else:
+                    await to_server.send(_message(content))
 
 
 def _line(stdin: BinaryIO, limit: int) -> bytes:
