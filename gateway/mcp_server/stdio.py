@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import threading
+from contextlib import suppress
 from typing import Any, BinaryIO, Final
 
 import anyio
@@ -69,7 +70,7 @@ async def _run(stdin: BinaryIO, stdout: BinaryIO) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_stop, reading)
         tasks.start_soon(_read, stdin, to_server, to_client.clone(), reading)
-        tasks.start_soon(_write, from_server, stdout)
+        tasks.start_soon(_write, from_server, stdout, reading)
         await server.run(from_client, to_client, server.create_initialization_options())
         tasks.cancel_scope.cancel()
     await anyio.to_thread.run_sync(threads.close)
@@ -123,15 +124,38 @@ def _message(content: dict[str, Any]) -> SessionMessage:
     return SessionMessage(jsonrpc_message_adapter.validate_python(content, by_name=False))
 
 
-async def _write(from_server: MemoryObjectReceiveStream[SessionMessage], stdout: BinaryIO) -> None:
-    async for sent in from_server:
-        line = sent.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
-        await anyio.to_thread.run_sync(_put, stdout, line, abandon_on_cancel=True)
+async def _write(from_server: MemoryObjectReceiveStream[SessionMessage], stdout: BinaryIO, reading: anyio.CancelScope) -> None:
+    """Messages into lines. Where nobody takes them any more, nothing more is read either."""
+    with suppress(OSError):
+        async for sent in from_server:
+            await _put(stdout, sent.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
+    reading.cancel()
+    async for _ in from_server:
+        pass
 
 
-def _put(stdout: BinaryIO, line: bytes) -> None:
-    stdout.write(line)
-    stdout.flush()
+async def _put(stdout: BinaryIO, line: bytes) -> None:
+    """Raises OSError."""
+    loop = asyncio.get_running_loop()
+    written: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: OSError | None) -> None:
+        if not written.done():
+            written.set_exception(error) if error else written.set_result(None)
+
+    def put() -> None:
+        error = None
+        try:
+            stdout.write(line)
+            stdout.flush()
+        except OSError as failure:
+            error = failure
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, error)
+
+    # A write to a client that reads nothing cannot be stopped, so nobody waits for this thread.
+    threading.Thread(target=put, name="stdout", daemon=True).start()
+    await written
 
 
 class _Callers:
