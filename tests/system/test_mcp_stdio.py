@@ -1,6 +1,7 @@
 """MCP on standard streams, line by line: what is written there, what bad lines get, and how it ends."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from tests.processes import ROOT
-from tests.system.mcp import ARGUMENTS, Lines, Log, message, parameters
+from tests.system.mcp import ARGUMENTS, HANDSHAKES, Lines, Log, hello, message, parameters
 from tests.waiting import wait_for
 
 
@@ -111,3 +112,44 @@ def test_an_end_with_a_call_on_its_way_is_quick_and_recorded(served, sandbox, ho
         assert b"Fatal" not in stdio.errors.read_bytes()
     row = log.one(seconds=0.1, result="unknown")
     assert (row["reason"], row["status"]) == ("cancelled", 504)
+
+
+@pytest.mark.parametrize("how", ["end of input", "SIGTERM"])
+def test_a_client_that_reads_nothing_does_not_keep_it_from_ending(served, sandbox, how):
+    started = parameters(served)
+    command = [started.command, *started.args]
+    with subprocess.Popen(command, cwd=ROOT, env=started.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        process.stdin.write(json.dumps(message("initialize", hello(HANDSHAKES[-1]), 0)).encode() + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline()
+        for number in range(1, 50):  # more than a pipe holds
+            process.stdin.write(json.dumps(message("tools/list", {}, number)).encode() + b"\n")
+        process.stdin.flush()
+        time.sleep(1)
+        began = time.monotonic()
+        if how == "end of input":
+            process.stdin.close()
+        else:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(5)
+        finally:
+            process.kill()
+        assert time.monotonic() - began < 4.0
+
+
+def test_a_client_that_closes_its_end_ends_it(served, sandbox):
+    log = Log(served)
+    with Lines(served).begin() as stdio:
+        assert stdio.call()["outcome"] == "accepted"
+        # The reading thread holds the stream, so its descriptor is put elsewhere under it.
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        stdio.write(json.dumps(message("tools/list", {}, 1)).encode())
+        stdio.read()
+        os.dup2(nothing, stdio.process.stdout.fileno())
+        os.close(nothing)
+        stdio.write(json.dumps(message("tools/call", {"name": "replay", "arguments": ARGUMENTS["replay"]}, 2)).encode())
+        stdio.write(json.dumps(message("tools/list", {}, 3)).encode())
+        assert stdio.process.wait(5) == 0
+        assert b"Traceback" not in stdio.errors.read_bytes()
+    assert {row["result"] for row in log.calls()} <= {"accepted", "unknown"}
