@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.mcp_server import cancellations
 from tests.system.mcp import ARGUMENTS, HANDSHAKES, STATELESS, Lines, Log, Raw, client
 from tests.tree import children
 from tests.waiting import wait_for
@@ -181,21 +182,26 @@ def test_with_two_processes_both_serve_and_a_cancel_at_the_other_one_works(gatew
     try:
         for connection in to.values():
             assert b'"outcome":"accepted"' in connection.ask("tools/call", CALL)
-        for here, there in ((one, other), (other, one)):
+        for number, here, there in ((5, one, other), (6, other, one)):
             sandbox.reset()
             sandbox.trouble("delay", seconds=20, times=1)
             log = Log(gateway)
             answers = []
-            asking = threading.Thread(target=lambda here=here, answers=answers: answers.append(here.ask("tools/call", CALL, 5)))
+            asking = threading.Thread(target=lambda here=here, number=number, answers=answers: answers.append(here.ask("tools/call", CALL, number)))
             asking.start()
             wait_for(lambda: sandbox.count()["calls"] == 1)
-            # At the other process, in the session of the first.
-            there.raw.http.headers["Mcp-Session-Id"] = here.raw.http.headers["Mcp-Session-Id"]
-            assert b" 202 " in there.ask("notifications/cancelled", {"requestId": 5}, None).partition(b"\r\n")[0]
+            # At the other process: in a session of its own, which names another call, and in the session of the first.
+            assert b" 202 " in there.ask("notifications/cancelled", {"requestId": number}, None).partition(b"\r\n")[0]
+            time.sleep(3 * cancellations.SECONDS)
+            assert log.one()["result"] is None
+            own, there.raw.http.headers["Mcp-Session-Id"] = there.raw.http.headers["Mcp-Session-Id"], here.raw.http.headers["Mcp-Session-Id"]
+            assert b" 202 " in there.ask("notifications/cancelled", {"requestId": number}, None).partition(b"\r\n")[0]
+            there.raw.http.headers["Mcp-Session-Id"] = own
             assert_cancelled(log)
             asking.join(5)
             assert b"-32800" in answers[0]
-        assert list((gateway.folder / "var" / "cancelled").iterdir()) == []
+        # What was for nobody is left; what was for somebody is gone.
+        assert len(list((gateway.folder / "var" / "cancelled").iterdir())) == 2
     finally:
         for connection in spare:
             connection.close()
