@@ -49,10 +49,7 @@ class Front:
         self._cancellations = Cancellations(settings.GATEWAY_VAR / "cancelled")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A request, or the life of the process."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-            return
+        """One request."""
         arrival = Arrival(scope["headers"], (scope.get("client") or ("",))[0])
         try:
             response = self._refuse(scope, arrival) or await self._authenticate(scope, arrival) or await self._take(scope, receive, arrival)
@@ -60,14 +57,6 @@ class Front:
             response = _problem(503, "log_unavailable", LOG_UNAVAILABLE, {"Retry-After": "1"})
         response.headers[REQUEST_ID] = arrival.request_id
         await response(scope, receive, send)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        # Calls on their way write their outcomes first.
-        await asyncio.to_thread(self._threads.close)
-        await send({"type": "lifespan.shutdown.complete"})
 
     def _refuse(self, scope: Scope, arrival: Arrival) -> Response | None:
         """What is answered before anybody asks who it is."""
