@@ -14,7 +14,7 @@ from tests.system.mcp import ARGUMENTS, HANDSHAKES, STATELESS, Lines, Log, Raw, 
 from tests.tree import children
 from tests.waiting import wait_for
 
-SECONDS = 1.5
+SECONDS = 2.0
 """Within which a cancel must be in the log."""
 CALL = {"name": "replay", "arguments": ARGUMENTS["replay"]}
 

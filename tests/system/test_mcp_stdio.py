@@ -108,7 +108,7 @@ def test_an_end_with_a_call_on_its_way_is_quick_and_recorded(served, sandbox, ho
         else:
             stdio.process.send_signal(getattr(signal, how))
         assert stdio.process.wait(10) == 0
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < 3.0
         assert b"Fatal" not in stdio.errors.read_bytes()
     row = log.one(seconds=0.1, result="unknown")
     assert (row["reason"], row["status"]) == ("cancelled", 504)
@@ -152,4 +152,4 @@ def test_a_client_that_closes_its_end_ends_it(served, sandbox):
         stdio.write(json.dumps(message("tools/list", {}, 3)).encode())
         assert stdio.process.wait(5) == 0
         assert b"Traceback" not in stdio.errors.read_bytes()
-    assert {row["result"] for row in log.calls()} <= {"accepted", "unknown"}
+    assert all(row["result"] == "accepted" or row["reason"] == "cancelled" for row in log.calls())
