@@ -118,8 +118,7 @@ class Front:
         try:
             status, document = await work
         except asyncio.CancelledError:
-            if not work.cancelled():  # this process stops
-                work.cancel()
+            if (this := asyncio.current_task()) and this.cancelling():  # the server gives the request up
                 raise
             status, document = 200, BadMessageError(_CANCELLED, "The request was cancelled.", asked.request_id).answer
         finally:
