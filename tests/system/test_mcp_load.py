@@ -190,9 +190,8 @@ def test_one_idempotency_key_is_sent_once(served, sandbox):
     assert sandbox.count()["calls"] == 1
 
 
-def test_sigterm_lets_calls_on_their_way_finish_and_takes_no_more(gateway_with, sandbox):
-    gateway = gateway_with(None, start=False)
-    process = gateway.start_mcp()
+def test_sigterm_lets_calls_on_their_way_finish_and_takes_no_more(strict, sandbox):
+    gateway, process = strict, strict.process
     sandbox.trouble("delay", seconds=2, times=4)
     clients = [Raw(gateway), Raw(gateway), Raw(gateway, STATELESS), Raw(gateway, STATELESS)]
     log = Log(gateway)
@@ -210,6 +209,9 @@ def test_sigterm_lets_calls_on_their_way_finish_and_takes_no_more(gateway_with, 
         raw.http.close()
     assert [(row["result"], row["status"]) for row in log.calls()] == [("accepted", 200)] * 4
     assert sandbox.count()["calls"] == 4
+    gateway.process = gateway.start_mcp()
+    with Raw(gateway) as raw:
+        assert raw.call()["outcome"] == "accepted"
 
 
 def test_a_call_whose_process_was_killed_reads_unknown_once_it_is_overdue(gateway_with, sandbox):
