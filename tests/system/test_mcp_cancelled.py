@@ -138,16 +138,16 @@ def test_a_call_that_waits_for_a_thread_and_is_cancelled_is_never_sent(gateway_w
 
 
 class Connection:
-    """A connection of one's own to an MCP server, and which of its processes has the other end."""
+    """A connection of one's own to an MCP server, and which of the processes that `first` started has the other end."""
 
-    def __init__(self, gateway, workers):
+    def __init__(self, gateway, first):
         self.raw = Raw(gateway)
         self.socket = socket.create_connection(("127.0.0.1", gateway.mcp_port))
         self.ask("ping")
         ours = f"0100007F:{self.socket.getsockname()[1]:04X}"
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
         inode = next(row[9] for row in rows if row[2] == ours)
-        self.process = next(pid for pid in workers if inode in _sockets(pid))
+        self.process = next(pid for pid in children(first) if inode in _sockets(pid))
 
     def ask(self, method, params=None, request_id=1):
         self.socket.sendall(request(self.raw, method, params, request_id))
@@ -171,11 +171,10 @@ def _sockets(pid):
 def test_with_two_processes_both_serve_and_a_cancel_at_the_other_one_works(gateway_with, postgresql, sandbox):
     gateway = gateway_with(postgresql.database(), start=False, GATEWAY_MCP_PROCESSES="2")
     process = gateway.start_mcp()
-    workers = [pid for pid in children(process.pid) if _sockets(pid)]
     to, spare = {}, []
     while len(to) < 2:
         assert len(spare) < 200
-        connection = Connection(gateway, workers)
+        connection = Connection(gateway, process.pid)
         spare.append(connection)
         to.setdefault(connection.process, connection)
     one, other = to.values()
