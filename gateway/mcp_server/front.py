@@ -5,7 +5,7 @@ Answers are JSON: calls are short and tell of no progress. A client that hangs u
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
@@ -120,7 +120,7 @@ class Front:
         asked, key, session_id = arrival.message, arrival.principal.key_prefix, arrival.headers.get(SESSION, "")
         if asked.method == "notifications/cancelled" and arrival.session and isinstance(named := asked.params.get("requestId"), str | int):
             self._cancellations.cancel((key, session_id, named))
-        work = asyncio.create_task(exchange.answer(self._server, arrival))
+        work, own = asyncio.create_task(exchange.answer(self._server, arrival)), cast(asyncio.Task[None], asyncio.current_task())
         gone = asyncio.ensure_future(receive())
         gone.add_done_callback(lambda _: work.cancel())
         name = (key, session_id, asked.request_id or "")
@@ -129,8 +129,7 @@ class Front:
         try:
             status, document = await work
         except asyncio.CancelledError:
-            if not work.cancelled():  # this process stops
-                work.cancel()
+            if own.cancelling():  # nobody asked for that by name: this process stops, and the work with it
                 raise
             status, document = 200, BadMessageError(_CANCELLED, "The request was cancelled.", asked.request_id).answer
         finally:
