@@ -1,5 +1,6 @@
 """`make run`: sets up what is missing, starts every process on one machine and prints how to use it. Ctrl-C stops all."""
 
+import json
 import os
 import secrets
 import socket
@@ -11,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from honcho.manager import Manager
 
@@ -34,7 +35,7 @@ def main() -> None:
     kept = _Kept(settings.gateway_var / "secrets")
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with_sandbox = not settings.rudderstack_base_url
-    ports = {"GATEWAY_PORT": settings.gateway_port}
+    ports = {"GATEWAY_PORT": settings.gateway_port, "GATEWAY_MCP_PORT": settings.gateway_mcp_port}
     if with_sandbox:
         ports["GATEWAY_SANDBOX_PORT"] = settings.gateway_sandbox_port
         env |= _SANDBOX | {"RUDDERSTACK_BASE_URL": f"http://127.0.0.1:{settings.gateway_sandbox_port}"}
@@ -55,6 +56,7 @@ def main() -> None:
     if with_sandbox:
         manager.add_process("sandbox", f"{python} run_sandbox", env=env, cwd=str(environment.BASE_DIR))
     manager.add_process("web", f"{python} run_web", env=env, cwd=str(environment.BASE_DIR))
+    manager.add_process("mcp", f"{python} run_mcp", env=env, cwd=str(environment.BASE_DIR))
     # Celery warns of root at length, and says so much else at its start that the address would be out of sight.
     worker = (
         "-W ignore::UserWarning:celery.platforms -m celery -A rudderproxy --quiet worker --beat --pool threads --concurrency 1 --loglevel WARNING"
@@ -63,10 +65,18 @@ def main() -> None:
     manager.add_process("worker", f"{sys.executable} {worker}", env=env, cwd=str(environment.BASE_DIR))
     web = f"http://localhost:{settings.gateway_port}"
     upstream = env.get("RUDDERSTACK_BASE_URL") or settings.rudderstack_base_url
+    mcp = f"http://localhost:{settings.gateway_mcp_port}"
     banner = _BANNER.format(
-        web=web, upstream=f"{upstream}{' (sandbox)' if with_sandbox else ''}", key=key, password=password, var=settings.gateway_var
+        web=web,
+        mcp=f"{mcp}/mcp",
+        mcp_http=_client({"type": "http", "url": f"{mcp}/mcp", "headers": {"Authorization": f"Bearer {key}"}}),
+        mcp_stdio=_client(_stdio(key, env, settings.gateway_var)),
+        upstream=f"{upstream}{' (sandbox)' if with_sandbox else ''}",
+        key=key,
+        password=password,
+        var=settings.gateway_var,
     )
-    threading.Thread(target=_announce, args=(f"{web}/readyz", banner), daemon=True).start()
+    threading.Thread(target=_announce, args=((f"{web}/readyz", f"{mcp}/healthz"), banner), daemon=True).start()
     manager.loop()
     sys.exit(0 if manager.returncode == _CTRL_C else manager.returncode)
 
@@ -95,6 +105,7 @@ _BANNER: Final = """
   ready
 
   REST    {web}     documentation {web}/docs
+  MCP     {mcp}
   admin   {web}/admin/     login admin, password {password}
   API key {key}
   sends to {upstream}; data and secrets are kept in {var}
@@ -102,8 +113,27 @@ _BANNER: Final = """
   curl {web}/v1/internal/v1/replay -H "Authorization: Bearer {key}" \\
        -d '{{"batch": [{{"type": "track", "event": "Order Completed", "userId": "u-1", "messageId": "m-1"}}]}}'
 
+  for an MCP client, over HTTP or started by it:
+  {mcp_http}
+  {mcp_stdio}
+
   Ctrl-C stops everything.
 """
+
+
+def _client(server: dict[str, Any]) -> str:
+    return json.dumps({"mcpServers": {"rudder-gateway": server}})
+
+
+def _stdio(key: str, env: dict[str, str], var: Path) -> dict[str, Any]:
+    """How a client starts a server of its own, with what this run has beside .env; no secret but the key."""
+    given = {name: env[name] for name in ("RUDDERSTACK_BASE_URL", *_SANDBOX) if name in env}
+    manage = str(environment.BASE_DIR / "manage.py")
+    return {
+        "command": sys.executable,
+        "args": [manage, "run_mcp", "--transport", "stdio"],
+        "env": {"GATEWAY_API_KEY": key, "GATEWAY_VAR": str(var), **given},
+    }
 
 
 def _check_free(name: str, port: int, host: str) -> None:
@@ -127,12 +157,13 @@ def _manage(env: dict[str, str], *arguments: str, fails: str) -> str:
     return done.stdout.strip()
 
 
-def _announce(url: str, banner: str) -> None:
-    """Print the banner once the web process answers."""
+def _announce(urls: tuple[str, ...], banner: str) -> None:
+    """Print the banner once these answer."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     for _ in range(300):
         try:
-            opener.open(url, timeout=2).close()
+            for url in urls:
+                opener.open(url, timeout=2).close()
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
         else:

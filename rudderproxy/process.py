@@ -1,4 +1,4 @@
-"""The beginning of a process that serves."""
+"""The beginning of a process that serves. Importing it sets Django up."""
 
 import multiprocessing
 import os
@@ -8,15 +8,14 @@ import django
 
 from rudderproxy import parent
 
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rudderproxy.settings")
+django.setup()
+
+from gateway.audit import late  # noqa: E402 - Django must be set up first
+
 
 def begin() -> None:
-    """Set Django up, look after outcomes that wait, and end when the process that started this one is gone."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rudderproxy.settings")
-    django.setup()
-
-    from gateway.audit import late
-
+    """Look after outcomes that wait, and end in order when the process that started this one is gone."""
     late.watch()
-    # The web server's first process starts those that serve; they stop in order when it is gone.
     if first := multiprocessing.parent_process():
         parent.watch(first.pid or 0, lambda: os.kill(os.getpid(), signal.SIGTERM))

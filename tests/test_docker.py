@@ -14,7 +14,7 @@ DOCKERFILE = Path("docker/Dockerfile").read_text()
 
 
 def test_compose_has_the_stated_services_and_volumes():
-    assert {"web", "worker", "postgres", "redis"} <= set(COMPOSE["services"])
+    assert {"web", "mcp", "worker", "postgres", "redis"} <= set(COMPOSE["services"])
     for service in COMPOSE["services"].values():
         for volume in service.get("volumes", []):
             assert volume.partition(":")[0] in COMPOSE["volumes"]
@@ -25,7 +25,7 @@ def test_compose_has_the_stated_services_and_volumes():
 
 
 def test_every_command_is_one_that_exists():
-    commands = [COMPOSE["services"][name]["command"] for name in ("migrate", "web", "worker")]
+    commands = [COMPOSE["services"][name]["command"] for name in ("migrate", "web", "mcp", "worker")]
     commands.append(eval(re.findall(r"^CMD (\[.*\])$", DOCKERFILE, re.M)[-1]))
     for command in commands:
         if command[1] == "manage.py":

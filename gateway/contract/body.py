@@ -1,7 +1,9 @@
 """A request body: read, unpacked, digested and parsed at most once, each when it is first asked for."""
 
+import sys
 import zlib
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
@@ -18,10 +20,8 @@ from gateway.operations import Operation, Shape
 GZIP: Final = "gzip"
 """The one Content-Encoding that RudderStack undoes, in exactly these letters; it ignores any other name and reads the bytes as they are."""
 
-
-_PIECE: Final = 16 * 1024
-"""Bytes unpacked at a time, at most: what is left of a piece after a member's end is read again, so each member begins with a small one."""
-_FIRST_PIECE: Final = 256
+_PIECE: Final = 1024
+"""Bytes unpacked at a time: what is left of a piece after a member's end is copied, and there can be many members in it."""
 
 
 class BodyTooLargeError(Exception):
@@ -121,22 +121,28 @@ class Body:
             raise BodyTooLargeError(self._cap)
 
     def _unpack(self) -> bytes:
-        data, position, parts, size = memoryview(self.received), 0, [], 0
-        while position < len(data):
-            member, length = zlib.decompressobj(wbits=31), _FIRST_PIECE
-            while not member.eof:
-                piece = data[position : position + length]
-                length = _PIECE
-                try:
-                    part = member.decompress(piece, 0 if self._cap is None else self._cap - size + 1)
-                except zlib.error:
-                    raise BrokenGzipError from None
-                size += len(part)
-                self._bound(size)
-                parts.append(part)
-                position += len(piece) - len(member.unused_data)
+        data, position, parts = self.received, 0, []
+        limit = sys.maxsize - 1 if self._cap is None else self._cap
+        room = limit + 1
+        new = partial(zlib.decompressobj, 31)
+        member, piece, ended = new(), b"", True
+        try:
+            while piece or position < len(data):
                 if not piece:
-                    raise BrokenGzipError
+                    piece = data[position : position + _PIECE]
+                    position += len(piece)
+                if part := member.decompress(piece, room):
+                    room -= len(part)
+                    if not room:
+                        raise BodyTooLargeError(limit)
+                    parts.append(part)
+                piece, ended = member.unused_data, member.eof
+                if ended:
+                    member = new()
+        except zlib.error:
+            raise BrokenGzipError from None
+        if not ended:
+            raise BrokenGzipError
         return b"".join(parts)
 
 

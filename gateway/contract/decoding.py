@@ -41,21 +41,35 @@ _BITS: Final = bytes.maketrans(b"[{]}", b"1100")
 _EIGHT_STEPS: Final = [[1 if code >> bit & 1 else -1 for bit in range(7, -1, -1)] for code in range(256)]
 _RISE: Final = [sum(steps) for steps in _EIGHT_STEPS]
 _PEAK: Final = [max(accumulate(steps)) for steps in _EIGHT_STEPS]
+_PIECE: Final = 256
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
-def depth(text: bytes) -> int:
-    """How deeply arrays and objects are nested; for text that is no JSON, an upper bound."""
+def depth(text: bytes, enough: int = 0) -> int:
+    """How deeply arrays and objects are nested; for text that is no JSON, an upper bound, as also if that bound is `enough`."""
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     brackets = text.translate(None, _ALL_BUT_BRACKETS).replace(b'""', b"")
     if b'"' in brackets:
         brackets = b"".join(brackets.split(b'"')[::2])
+    bits = brackets.translate(_BITS)
+    if (bound := _depth_bound(bits)) <= enough:
+        return bound
     # Eight brackets to the byte, an opening one being a 1: an eighth of the steps to add up.
-    size = -(-len(brackets) // 8)
-    eights = int(brackets.translate(_BITS).ljust(8 * size, b"0") or b"0", 2).to_bytes(size, "big")
+    size = -(-len(bits) // 8)
+    eights = int(bits.ljust(8 * size, b"0") or b"0", 2).to_bytes(size, "big")
     levels = accumulate(map(_RISE.__getitem__, eights), initial=0)
     return max(0, max(map(add, levels, map(_PEAK.__getitem__, eights)), default=0))
+
+
+def _depth_bound(bits: bytes) -> int:
+    """No more than this deep: as if in each piece all opening brackets came first."""
+    level = bound = 0
+    for start in range(0, len(bits), _PIECE):
+        opened = bits.count(b"1", start, start + _PIECE)
+        bound = max(bound, level + opened)
+        level += 2 * opened - _PIECE
+    return bound
 
 
 class TooDeepError(Exception):
@@ -111,7 +125,7 @@ def judged(text: bytes, max_depth: int | None, work: Callable[[bytes], _T]) -> _
 
     Only deep text costs a thread with a larger stack. Text that is too deep is tried all the same: it may be no JSON before it is deep.
     """
-    levels = depth(text)
+    levels = depth(text, enough=_SHALLOW)
     too_deep = max_depth is not None and levels > max_depth
     if levels <= _SHALLOW or too_deep or max_depth is None:
         try:
@@ -176,7 +190,7 @@ def decode(text: bytes) -> object:
         raise NotJsonError(f"{error} is no JSON number", None) from None
     except JSONDecodeError as error:
         position = len(characters[: error.pos].encode("utf-8", "surrogateescape"))
-        raise NotJsonError(_explain(error.msg, characters, error.pos), position) from None
+        raise NotJsonError(_explain(error.msg, text, position), position) from None
 
 
 def may_overflow(text: bytes) -> bool:
@@ -199,11 +213,9 @@ class _ConstantError(Exception):
     """NaN or an infinity, which Python's json takes and JSON has not."""
 
 
-def _explain(message: str, characters: str, position: int) -> str:
-    if not characters.strip(" \t\n\r"):
-        return "the body is empty"
-    if position >= len(characters):
-        return "the text ends too early"
+def _explain(message: str, text: bytes, position: int) -> str:
+    if position >= len(text):
+        return "the body is empty" if not text or text.isspace() else "the text ends too early"
     return message[:1].lower() + message[1:].removesuffix(":").removesuffix(" at")
 
 

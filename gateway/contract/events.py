@@ -1,10 +1,12 @@
 """The exact check of audiencelist, extract, replay and retl (rudder-server gateway/handle.go, gateway/validator)."""
 
-from collections.abc import Callable, Iterable
+import marshal
+from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Final, TypeVar
+from itertools import chain
+from typing import Any, Final, TypeVar
 
-from gateway.contract.decoding import SHORTEST_OVERFLOW, first, firsts, may_overflow, overflows, spans
+from gateway.contract.decoding import SHORTEST_OVERFLOW, Object, first, firsts, may_overflow, overflows, spans
 from gateway.contract.faults import Faults, Trail, pointer
 from gateway.contract.reading import Reading
 from gateway.contract.verdict import Verdict
@@ -12,9 +14,12 @@ from gateway.contract.visible import is_blank
 from gateway.operations import Operation, Shape
 
 TYPES_WITHOUT_USER: Final = ("record", "extract")
-_Test = Callable[[bytes], bool]
-_Step = TypeVar("_Step", str, int)
+_Item = TypeVar("_Item")
 
+_ASKED: Final = frozenset(("messageId", "userId", "anonymousId", "type"))
+_FEW: Final = 16
+_STRETCH: Final = 64
+"""Items that are searched for a number beyond a double together."""
 _NESTS: Final = (list, tuple)
 _SET_ANEW: Final = ("messageId", "rudderId")
 _NUMBER_CURE: Final = "Send a number between -1.7976931348623157e308 and 1.7976931348623157e308, or a string."
@@ -31,12 +36,14 @@ def check_events(operation: Operation, value: object, text: bytes) -> Verdict:
         if not event or not isinstance(event, tuple):
             without_message_id += 1
             if not faults.full:
-                _add_fault(operation, where.format(index), event, {}, faults)
+                _add_fault(operation, where.format(index), event, faults)
             continue
-        fields = firsts(event)
-        without_message_id += "messageId" not in fields or not is_message_id(fields["messageId"])
-        if not faults.full and not _has_user(operation, fields):
-            _add_fault(operation, where.format(index), event, fields, faults)
+        if len(event) > _FEW:  # gone through once, not once for each key
+            event = tuple([pair for pair in event if pair[0] in _ASKED])
+        message_id = first(event, "messageId")
+        without_message_id += message_id is None or not is_message_id(message_id)
+        if not faults.full and not _has_user(operation, event):
+            _add_fault(operation, where.format(index), event, faults)
     size = _counted_size(operation, value, text)
     if operation.size_limit and size > operation.size_limit and not any(_type(event) == "audiencelist" for event in events):
         faults.add(
@@ -47,11 +54,11 @@ def check_events(operation: Operation, value: object, text: bytes) -> Verdict:
         )
     if may_overflow(text):
         ignored = (*_SET_ANEW, "type") if operation.sets_type else _SET_ANEW
-        huge = cache(overflows)
-        for index, event in _leading_on(enumerate(events), huge):
+        search = _OverflowSearch(where, ignored, faults, 4 * len(text))
+        for index, event in search.suspects(events):
             if faults.full:
                 break
-            _find_overflows(where, index, event, ignored, huge, faults)
+            search.look_into(index, event)
     if operation.shape is Shape.BATCH and not events:
         faults.add(
             "/batch" if isinstance(value, tuple) and first(value, "batch") is not None else "",
@@ -77,18 +84,18 @@ def _type(event: object) -> object:
     return first(event, "type") if isinstance(event, tuple) else None
 
 
-def _has_user(operation: Operation, fields: dict[str, object]) -> bool:
-    if operation.without_user or _is_user(fields.get("userId")) or _is_user(fields.get("anonymousId")):
+def _has_user(operation: Operation, event: Object) -> bool:
+    if operation.without_user or _is_user(first(event, "userId")) or _is_user(first(event, "anonymousId")):
         return True
-    return operation.sets_type is None and fields.get("type") in TYPES_WITHOUT_USER
+    return operation.sets_type is None and first(event, "type") in TYPES_WITHOUT_USER
 
 
-def _add_fault(operation: Operation, place: str, event: object, fields: dict[str, object], faults: Faults) -> None:
+def _add_fault(operation: Operation, place: str, event: object, faults: Faults) -> None:
     """That it is no event, or has no user. An empty event has all that is asked for where no user is."""
     if not isinstance(event, tuple):
         faults.add(place, "not_an_event", "This is no event: an event is a JSON object.", "Send an object here, or leave it out.")
     elif not operation.without_user:
-        named = next((key for key in ("userId", "anonymousId") if fields.get(key) is not None), None)
+        named = next((key for key in ("userId", "anonymousId") if first(event, key) is not None), None)
         faults.add(
             f"{place}/{named}" if named else place,
             "missing_user",
@@ -117,30 +124,61 @@ def _counted_size(operation: Operation, value: object, text: bytes) -> int:
     return len(text.strip(b" \t\n\r")) + 21 + len(',"type":') + set_type
 
 
-def _find_overflows(where: str, index: int, event: object, ignored: tuple[str, ...], huge: _Test, faults: Faults) -> None:
-    """Numbers that no double holds, in what is stored of an event: of doubled keys the first; not what RudderStack sets anew."""
-    waiting: list[tuple[Trail, object]] = [((), event)]
-    while waiting and not faults.full:
-        trail, value = waiting.pop()
-        if isinstance(value, list):
-            waiting += [((trail, step), item) for step, item in _leading_on(enumerate(value), huge)]
-        elif not isinstance(value, tuple):
-            faults.add(pointer(where.format(index), trail), "number_overflow", "This number does not fit a double.", _NUMBER_CURE)
-        else:
-            for _, item in value:
-                if item and (isinstance(item, _NESTS) or (isinstance(item, bytes) and len(item) >= SHORTEST_OVERFLOW)):
-                    stored = _leading_on(firsts(value).items(), huge)
-                    waiting += [((trail, key), item) for key, item in stored if value is not event or key not in ignored]
-                    break
+class _OverflowSearch:
+    """For numbers that no double holds, in what is stored of an event: of doubled keys the first; not what RudderStack sets anew."""
 
+    def __init__(self, where: str, ignored: tuple[str, ...], faults: Faults, most_copied: int) -> None:
+        self._where = where
+        self._ignored = ignored
+        self._faults = faults
+        self._most_copied = most_copied
+        self._huge = cache(overflows)
 
-def _leading_on(steps: Iterable[tuple[_Step, object]], huge: _Test) -> list[tuple[_Step, object]]:
-    """Those steps that lead to a number that no double holds, or may do so."""
-    return [
-        (step, item)
-        for step, item in steps
-        if (isinstance(item, bytes) and len(item) >= SHORTEST_OVERFLOW and huge(item)) or (item and isinstance(item, _NESTS))
-    ]
+    def suspects(self, items: Sequence[_Item]) -> Iterator[tuple[int, _Item]]:
+        """The items that may hold such a number: most stretches of many are free of them, which a copy of their bytes soon tells."""
+        if len(items) <= _STRETCH:
+            return enumerate(items)
+        stretches = ((start, items[start : start + _STRETCH]) for start in range(0, len(items), _STRETCH))
+        return chain.from_iterable(enumerate(stretch, start) for start, stretch in stretches if self._is_suspect(stretch))
+
+    def look_into(self, index: int, event: object) -> None:
+        """Add the faults of this event, of a list the last ones first. The other stretches of a list wait: the last can hold faults enough."""
+        waiting: list[tuple[Trail, object, int | None]] = [((), event, None)]
+        while waiting and not self._faults.full:
+            trail, value, end = waiting.pop()
+            if isinstance(value, tuple):
+                ignored = self._ignored if value is event else ()
+                pairs = value if len(value) <= _STRETCH else [pair for _, pair in self.suspects(value)]
+                if keys := {key for key, item in pairs if key not in ignored and self._leads_on(item)}:
+                    waiting += [((trail, key), item, None) for key, item in firsts(value).items() if key in keys and self._leads_on(item)]
+            elif isinstance(value, list):
+                end = len(value) if end is None else end
+                start = max(0, end - _STRETCH)
+                if start:
+                    waiting.append((trail, value, start))
+                stretch = value[start:end]
+                if len(value) <= _STRETCH or self._is_suspect(stretch):
+                    waiting += [((trail, step), item, None) for step, item in enumerate(stretch, start) if self._leads_on(item)]
+            elif self._leads_on(value):
+                place = pointer(self._where.format(index), trail)
+                self._faults.add(place, "number_overflow", "This number does not fit a double.", _NUMBER_CURE)
+
+    def _is_suspect(self, stretch: Any) -> bool:
+        if self._most_copied < 0:
+            return True  # deeper and deeper, the same bytes would be copied again and again
+        try:
+            copy = marshal.dumps(stretch)
+        except ValueError:
+            self._most_copied = -1  # too deep for marshal: what it copied in vain is not known
+            return True
+        self._most_copied -= len(copy)
+        return may_overflow(copy)
+
+    def _leads_on(self, item: object) -> bool:
+        """Whether it is such a number, or may hold one."""
+        if isinstance(item, bytes):
+            return len(item) >= SHORTEST_OVERFLOW and self._huge(item)
+        return isinstance(item, _NESTS) and bool(item)
 
 
 def run_ids(context: object) -> tuple[str, str]:

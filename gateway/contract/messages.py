@@ -143,12 +143,14 @@ class _Decoder:
             return _EMPTY
         message = _EMPTY
         for key, value in pairs:
-            name = _PARTS.get(key) or (_PARTS.get(key.lower()) if len(key) in _PART_LENGTHS else None)
+            if len(key) not in _PART_LENGTHS:
+                continue
+            name = _PARTS.get(key) or _PARTS.get(key.lower())
             if name is None or not key.isascii():
                 continue
             if message is _EMPTY:
                 message = _Message()
-            elif name in message.keys:
+            elif name in message.keys and not self.own.full:
                 self._add_ambiguous(f"/{index}", key, name)
             message.keys[name] = key
             if name == "payload":
@@ -170,12 +172,13 @@ class _Decoder:
         return message
 
     def _decode_properties(self, index: int, pairs: Object, message: _Message) -> None:
-        faults, properties, seen = self.faults, message.properties, set[str]()
+        faults, properties = self.faults, message.properties
+        seen: set[str] = set()
         for key, value in pairs:
             name = _PROPERTIES.get(key) or _PROPERTIES.get(key.lower())
             if name is None or not key.isascii():
                 continue
-            if name in seen:
+            if name in seen and not self.own.full:
                 self._add_ambiguous(message.pointer(index, "properties"), key, name)
             seen.add(name)
             if value is None or (faults.full and name != "sourceID"):
@@ -198,9 +201,8 @@ class _Decoder:
 
     def _add_ambiguous(self, place: str, key: str, name: str) -> None:
         """A name that is there twice is a fault of our own: readers may differ."""
-        if not self.own.full:
-            detail = f"{name} is there more than once (upper and lower case make no difference here), so it can be read in two ways."
-            self.own.add(f"{place}/{key}", "ambiguous_key", detail, "Send it once.")
+        detail = f"{name} is there more than once (upper and lower case make no difference here), so it can be read in two ways."
+        self.own.add(f"{place}/{key}", "ambiguous_key", detail, "Send it once.")
 
 
 def _source_of(pairs: Object) -> str:

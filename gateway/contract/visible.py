@@ -28,5 +28,7 @@ def is_blank(text: str) -> bool:
     """Whether nothing of `text` can be seen. A lone surrogate counts as seen: it becomes U+FFFD."""
     if not text or "!" <= text[0] <= "~" or PLAINLY_VISIBLE.search(text):
         return not text
+    if text[0].isprintable() and text[0] not in _LOOK_BLANK:
+        return False  # most are settled by their first letter
     rest = set(text) - _LOOK_BLANK
     return _SEEN_TOO.isdisjoint(rest) and not any(map(str.isprintable, rest))

@@ -17,7 +17,7 @@ def check() -> None:
         raise CommandError(f"{found.id}: {found.msg} {found.hint}")
 
 
-def serve(application: str, interface: Interfaces, host: str, port: int, setting: str, processes: int) -> None:
+def serve(application: str, host: str, port: int, setting: str, processes: int) -> None:
     """Serve `application` (module:name) until interrupted. `setting` names where the port is set.
 
     Raises CommandError where a system check of the gateway speaks or the port is taken.
@@ -35,7 +35,7 @@ def serve(application: str, interface: Interfaces, host: str, port: int, setting
         application,
         address=host,
         port=port,
-        interface=interface,
+        interface=Interfaces.ASGINL,
         workers=processes,
         # A connection that rests takes a file and a little memory; what is held for requests is bounded by GATEWAY_BUFFER_BYTES.
         backpressure=16_384,

@@ -5,7 +5,7 @@ Answers are JSON: calls are short and tell of no progress. A client that hangs u
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
@@ -49,10 +49,7 @@ class Front:
         self._cancellations = Cancellations(settings.GATEWAY_VAR / "cancelled")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A request, or the life of the process."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-            return
+        """One request."""
         arrival = Arrival(scope["headers"], (scope.get("client") or ("",))[0])
         try:
             response = self._refuse(scope, arrival) or await self._authenticate(scope, arrival) or await self._take(scope, receive, arrival)
@@ -60,14 +57,6 @@ class Front:
             response = _problem(503, "log_unavailable", LOG_UNAVAILABLE, {"Retry-After": "1"})
         response.headers[REQUEST_ID] = arrival.request_id
         await response(scope, receive, send)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        # Calls on their way write their outcomes first.
-        await asyncio.to_thread(self._threads.close)
-        await send({"type": "lifespan.shutdown.complete"})
 
     def _refuse(self, scope: Scope, arrival: Arrival) -> Response | None:
         """What is answered before anybody asks who it is."""
@@ -120,7 +109,7 @@ class Front:
         asked, key, session_id = arrival.message, arrival.principal.key_prefix, arrival.headers.get(SESSION, "")
         if asked.method == "notifications/cancelled" and arrival.session and isinstance(named := asked.params.get("requestId"), str | int):
             self._cancellations.cancel((key, session_id, named))
-        work, own = asyncio.create_task(exchange.answer(self._server, arrival)), cast(asyncio.Task[None], asyncio.current_task())
+        work = asyncio.create_task(exchange.answer(self._server, arrival))
         gone = asyncio.ensure_future(receive())
         gone.add_done_callback(lambda _: work.cancel())
         name = (key, session_id, asked.request_id or "")
@@ -129,7 +118,7 @@ class Front:
         try:
             status, document = await work
         except asyncio.CancelledError:
-            if own.cancelling():  # nobody asked for that by name: this process stops, and the work with it
+            if (this := asyncio.current_task()) and this.cancelling():  # the server gives the request up
                 raise
             status, document = 200, BadMessageError(_CANCELLED, "The request was cancelled.", asked.request_id).answer
         finally:

@@ -40,6 +40,11 @@ OPTIONS: Final[dict[str, Any]] = {
 """The arguments beside the body, the same for every tool."""
 
 
+def _anything(description: str) -> dict[str, Any]:
+    """Any value. A schema without a keyword says so too, but clients that check schemas warn of it."""
+    return {"anyOf": [{"type": kind} for kind in ("string", "number", "boolean", "object", "array", "null")], "description": description}
+
+
 def input_schema(operation: Operation) -> dict[str, Any]:
     """The arguments of an operation's tool."""
     name = BODY[operation.shape]
@@ -63,15 +68,15 @@ def _body(operation: Operation) -> dict[str, Any]:
         "type": "object",
         "description": f"One event. Further members are passed on as they are.{_who(operation)}",
         "properties": {
-            "userId": {"description": "Who did it: a text."},
-            "anonymousId": {"description": "Who did it, before being known: a text."},
-            "messageId": {"description": "The event's own id, a text. With one, RudderStack can tell that an event came twice."},
+            "userId": _anything("Who did it: a text."),
+            "anonymousId": _anything("Who did it, before being known: a text."),
+            "messageId": _anything("The event's own id, a text. With one, RudderStack can tell that an event came twice."),
         },
     }
     if operation.shape is Shape.EVENT:
         return {**event, "examples": [example_of(operation)]}
     if operation.shape is Shape.BATCH:
-        event["properties"]["type"] = {"description": "Such as track, identify or record: a text."}  # type: ignore[index]
+        event["properties"]["type"] = _anything("Such as track, identify or record: a text.")  # type: ignore[index]
         return {"type": "array", "description": "The events, in order; at least one.", "items": event, "examples": [example_of(operation)["batch"]]}
     return {
         "type": "array",
@@ -115,7 +120,7 @@ OUTPUT: Final[dict[str, Any]] = {
             "dry_run: checked, not sent.",
         },
         "status": {"type": "integer", "description": "The HTTP status that REST would answer."},
-        "result": {"description": "What RudderStack said, as text or JSON; of a dry run, what would be sent; null for nothing."},
+        "result": _anything("What RudderStack said, as text or JSON; of a dry run, what would be sent; null for nothing."),
         "events": _maybe({"type": "integer"}, "Events or messages counted; null where nobody counted."),
         "duration_ms": {"type": "integer"},
         "retryable": {"type": "boolean", "description": "Whether the same call again is safe and may help."},

@@ -154,6 +154,14 @@ def test_the_cap_counts_all_members_together():
         _ = Body.of(packed, "gzip", 1199).text
 
 
+def test_what_is_over_the_cap_before_it_is_broken_is_too_large():
+    packed = gzip.compress(b" " * 600) + gzip.compress(b" " * 600)[:-8] + bytes(8)
+    with pytest.raises(BodyTooLargeError):
+        _ = Body.of(packed, "gzip", 1100).text
+    with pytest.raises(BrokenGzipError):
+        _ = Body.of(packed, "gzip", 1200).text
+
+
 def gigabyte_of_zeros():
     """A gzip stream that unpacks to 1 GiB; each flushed piece stands for itself, so one is made and repeated."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)

@@ -180,6 +180,14 @@ def test_depth_is_never_less_than_what_the_decoder_meets(text):
     assert depth(text.encode()) >= met
 
 
+@given(st.text(alphabet="[]", max_size=2000), st.integers(0, 400))
+@settings(max_examples=200, deadline=None)
+def test_a_depth_that_is_enough_is_never_less(text, level):
+    text = b"[" * level + text.encode()
+    for enough in (0, level, level + 300):
+        assert depth(text) == depth(text, enough) or depth(text) <= depth(text, enough) <= enough
+
+
 @pytest.mark.parametrize("levels", [1, 500, 1000])
 def test_nesting_up_to_the_limit_is_decoded(levels):
     value = judged(b"[" * levels + b"]" * levels, MAX_DEPTH, decode)

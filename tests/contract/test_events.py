@@ -135,6 +135,29 @@ def test_all_faults_are_told_and_the_first_is_the_answer():
     assert (verdict.status, verdict.text) == (400, "event is not a valid rudder event")
 
 
+@pytest.mark.parametrize("many", [b"[]", b'{"":[]}', b"1e300"], ids=["free", "nests", "doubtful"])
+def test_numbers_beyond_a_double_are_found_among_many_others(many):
+    more = b",".join([many] * 150)
+    pairs = b",".join(b'"%d":%s' % (index, many) for index in range(150))
+    assert faults(b'{"batch":[%s,{"userId":0,"a":1e400}]}' % b",".join([b'{"userId":0,"b":%s}' % many] * 150)) == [
+        ("/batch/150/a", "number_overflow")
+    ]
+    assert faults(b'{"batch":[{"userId":0,"a":[1e400,%s,[%s,1e400],%s]}]}' % (more, more, more)) == [
+        ("/batch/0/a/151/150", "number_overflow"),
+        ("/batch/0/a/0", "number_overflow"),
+    ]
+    doubled = b'{"userId":0,"a":0,"b":1e400,"c":1e400,%s,"a":1e400,"b":0,"messageId":1e400}' % pairs
+    assert faults(b'{"batch":[%s]}' % doubled) == [("/batch/0/c", "number_overflow"), ("/batch/0/b", "number_overflow")]
+
+
+def test_numbers_beyond_a_double_are_found_beside_what_is_very_deep_and_after_much_of_the_same():
+    deep, more = b"[" * 3000 + b"]" * 3000, b",".join([b"[]"] * 100)
+    assert Body.of(b'{"a":[%s,%s,1e400]}' % (more, deep)).exact(OPERATIONS["extract"], max_depth=None).faults[0].pointer == "/a/101"
+    levels = 20
+    text = b'{"a":%s1e400%s}' % ((b"[" + more + b",") * levels, b"]" * levels)
+    assert faults(text, "extract") == [("/a" + "/100" * levels, "number_overflow")]
+
+
 def test_no_more_than_100_faults_are_kept():
     assert len(faults({"batch": [{}] * 150})) == 100
     assert len(faults(b'{"batch":[{"userId":"u","a":[%s]}]}' % b",".join([b"1e400"] * 150))) == 100

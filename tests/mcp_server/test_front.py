@@ -672,16 +672,3 @@ def test_a_request_that_the_server_gives_up_stops_its_call(asgi, sandbox):
     outcome = wait_for(lambda: Outcome.objects.first())
     assert (outcome.result, outcome.reason) == ("unknown", "cancelled")
     assert asgi.front._held.size == 0
-
-
-def test_a_process_that_stops_waits_for_its_calls(asgi, sandbox):
-    sent, came = [], [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
-
-    async def receive():
-        return came.pop(0)
-
-    async def send(message):
-        sent.append(message["type"])
-
-    asyncio.run(asgi.front({"type": "lifespan"}, receive, send))
-    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]

@@ -17,7 +17,7 @@ class Run:
     def __init__(self, folder, **settings):
         self.folder = folder
         self.output = folder / "output.log"
-        self.ports = {"GATEWAY_PORT": str(free_port()), "GATEWAY_SANDBOX_PORT": str(free_port())}
+        self.ports = {"GATEWAY_PORT": str(free_port()), "GATEWAY_MCP_PORT": str(free_port()), "GATEWAY_SANDBOX_PORT": str(free_port())}
         env = {name: value for name, value in os.environ.items() if not name.startswith(("RUDDERSTACK_", "DJANGO_SECRET", "DATABASE_", "CELERY_"))}
         self.env = {**env, "GATEWAY_VAR": str(folder / "var"), **self.ports, **settings}
 

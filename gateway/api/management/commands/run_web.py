@@ -5,7 +5,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from granian.constants import Interfaces
 
 from gateway.ingress.server import serve
 
@@ -23,4 +22,4 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Serve until interrupted."""
-        serve("rudderproxy.asgi:application", Interfaces.ASGINL, options["host"], options["port"], "GATEWAY_PORT", settings.GATEWAY_WEB_PROCESSES)
+        serve("rudderproxy.asgi:application", options["host"], options["port"], "GATEWAY_PORT", settings.GATEWAY_WEB_PROCESSES)

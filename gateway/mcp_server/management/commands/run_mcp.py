@@ -5,7 +5,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from granian.constants import Interfaces
 
 from gateway.ingress.server import serve
 from gateway.mcp_server import stdio
@@ -29,4 +28,4 @@ class Command(BaseCommand):
             stdio.serve()
             return
         processes = settings.GATEWAY_MCP_PROCESSES
-        serve("rudderproxy.mcp:application", Interfaces.ASGI, options["host"], options["port"], "GATEWAY_MCP_PORT", processes)
+        serve("rudderproxy.mcp:application", options["host"], options["port"], "GATEWAY_MCP_PORT", processes)
