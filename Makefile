@@ -9,7 +9,10 @@ SPECTRAL := $(VENV)/node/node_modules/.bin/spectral
 run: $(VENV)/.runtime
 	@exec $(BIN)/python -m rudderproxy.development
 
+# The MCP clients that are written for Node are tried where there is npm.
 test: $(VENV)/.tests
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(VENV)/.node-mcp; \
+	elif [ -n "$$CI" ]; then echo "test: npm is missing, and CI skips nothing" >&2; exit 1; fi
 	$(BIN)/python -m pytest
 
 # Kills, full load and fuzzing at length, at random: over an hour. A failure prints how to reproduce it.
@@ -66,3 +69,10 @@ $(VENV)/.bench: tests/bench/requirements.txt $(VENV)/.runtime
 
 $(SPECTRAL):
 	@npm install --silent --no-fund --no-audit --prefix $(VENV)/node @stoplight/spectral-cli@6.16.3
+
+$(VENV)/.node-mcp: tests/package.json | $(VENV)/bin/python
+	@echo "installing what tests/package.json names into $(VENV)/node-mcp ..."
+	@mkdir -p $(VENV)/node-mcp
+	@cp tests/package.json $(VENV)/node-mcp
+	@npm install --silent --no-fund --no-audit --no-package-lock --prefix $(VENV)/node-mcp
+	@touch $@

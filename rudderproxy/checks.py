@@ -14,7 +14,7 @@ _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", "testserver
 
 
 def check_settings(app_configs: Any, **_: Any) -> Sequence[CheckMessage]:
-    """W001 no upstream · E002 DEBUG on a public host · W003 default secret key · E004 several web processes on SQLite."""
+    """W001 no upstream · E002 DEBUG on a public host · W003 default secret key · E004, E007 several web or MCP processes on SQLite."""
     found: list[CheckMessage] = []
     if not settings.RUDDERSTACK_BASE_URL:
         hint = "Set it to the address of RudderStack's gateway, such as http://rudderstack:8080."
@@ -24,9 +24,10 @@ def check_settings(app_configs: Any, **_: Any) -> Sequence[CheckMessage]:
     if settings.SECRET_KEY == INSECURE_KEY:
         hint = "Set it to 50 random characters; `make run` makes one by itself."
         found.append(Warning("DJANGO_SECRET_KEY is not set: the admin's sessions could be forged.", hint=hint, id="gateway.W003"))
-    if _is_sqlite() and settings.GATEWAY_WEB_PROCESSES > 1:
-        hint = "Set GATEWAY_WEB_PROCESSES to 1, or DATABASE_URL to PostgreSQL."
-        found.append(Error("SQLite takes one web process: several only wait for each other.", hint=hint, id="gateway.E004"))
+    for kind, setting, identity in (("web", "GATEWAY_WEB_PROCESSES", "gateway.E004"), ("MCP", "GATEWAY_MCP_PROCESSES", "gateway.E007")):
+        if _is_sqlite() and getattr(settings, setting) > 1:
+            hint = f"Set {setting} to 1, or DATABASE_URL to PostgreSQL."
+            found.append(Error(f"SQLite takes one {kind} process: several only wait for each other.", hint=hint, id=identity))
     return found
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import isfinite
 from secrets import token_hex
 from typing import Any, Final
@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from gateway.contract.body import Body
-from gateway.contract.faults import Fault, escape
+from gateway.contract.faults import Faults, escape
 from gateway.forwarding.admission import DESTINATION, JOB_RUN, SOURCE
 from gateway.forwarding.answer import Refusal
 from gateway.mcp_server.schemas import BODY, OPTIONS
@@ -43,29 +43,32 @@ def headers_of(arguments: Mapping[str, Any]) -> dict[str, str]:
 def refusal_of(operation: Operation, arguments: Mapping[str, Any]) -> Refusal | None:
     """What is wrong with the arguments, the body apart, which the contract judges."""
     name = BODY[operation.shape]
-    faults = [] if name in arguments else [Fault(f"/{name}", "bad_parameter", "This argument is missing.", f"Send {name}.")]
+    faults = Faults()
+    if name not in arguments:
+        faults.add(f"/{name}", "bad_parameter", "This argument is missing.", f"Send {name}.")
     options = {key: value for key, value in arguments.items() if key != name}
-    faults += [fault for error in _SCHEMA.iter_errors(options) for fault in _faults(error, name)]
+    for error in _SCHEMA.iter_errors(options):
+        _add(error, name, faults)
     if not faults:
         return None
-    reason = faults[0].reason
-    return Refusal(400, reason, "These are not the tool's arguments. Nothing was sent: correct what errors names.", tuple(faults))
+    kept = tuple(dict.fromkeys(faults))
+    return Refusal(400, kept[0].reason, "These are not the tool's arguments. Nothing was sent: correct what errors names.", kept)
 
 
-def _faults(error: ValidationError, body: str) -> Iterator[Fault]:
+def _add(error: ValidationError, body: str, faults: Faults) -> None:
     """In our own words: the library's quote values."""
     if error.validator == "additionalProperties":
         for name in sorted({str(name) for name in error.instance} - set(OPTIONS)):  # type: ignore[union-attr]
             taken = ", ".join([body, *OPTIONS])
-            yield Fault(f"/{escape(name)}", "bad_parameter", "There is no such argument.", f"Leave it out. There are {taken}.")
+            faults.add(f"/{escape(name)}", "bad_parameter", "There is no such argument.", f"Leave it out. There are {taken}.")
         return
     name = str(error.path[0])
     reason = "bad_idempotency_key" if name == "idempotency_key" else "bad_parameter"
     if error.validator == "type":
         kind = _KINDS[str(error.validator_value)]
-        yield Fault(f"/{name}", reason, f"This is not {kind}.", f"Send {kind}, or leave it out.")
+        faults.add(f"/{name}", reason, f"This is not {kind}.", f"Send {kind}, or leave it out.")
     else:
-        yield Fault(f"/{name}", reason, "This is not printable ASCII text of the right length.", "Send printable ASCII, or leave it out.")
+        faults.add(f"/{name}", reason, "This is not printable ASCII text of the right length.", "Send printable ASCII, or leave it out.")
 
 
 def serialise(value: Any) -> bytes:
@@ -77,7 +80,7 @@ def serialise(value: Any) -> bytes:
         try:
             text = _dump(value)
         except ValueError:
-            text = _dump(_marked(value)).replace(f'"{_MARK}"', _HUGE)
+            text = _dump(_marked(value)).replace(f'"{_MARK}"', _HUGE).replace(f'"-{_MARK}"', f"-{_HUGE}")
     except RecursionError:
         raise Refusal(400, "too_deep", "The gateway does not send this: it is nested too deeply.") from None
     return (_SURROGATE.sub(_escaped, text) if _SURROGATE.search(text) else text).encode()
@@ -90,7 +93,7 @@ def _dump(value: Any) -> str:
 def _marked(value: Any) -> Any:
     """A copy with a mark for each number beyond a double, which the parser made infinite."""
     if isinstance(value, float) and not isfinite(value):
-        return _MARK
+        return _MARK if value > 0 else f"-{_MARK}"
     if isinstance(value, dict):
         return {name: _marked(member) for name, member in value.items()}
     return [_marked(element) for element in value] if isinstance(value, list) else value

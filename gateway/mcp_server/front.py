@@ -118,8 +118,7 @@ class Front:
         try:
             status, document = await work
         except asyncio.CancelledError:
-            if not work.cancelled():  # this process stops
-                work.cancel()
+            if (this := asyncio.current_task()) and this.cancelling():  # the server gives the request up
                 raise
             status, document = 200, BadMessageError(_CANCELLED, "The request was cancelled.", asked.request_id).answer
         finally:
@@ -127,7 +126,7 @@ class Front:
             self._cancellations.remove(name)
         if document is None:
             return Response(status_code=status)
-        response = JSONResponse(document, status)
+        response = Response(message.write(document), status, media_type="application/json")
         if asked.method == "initialize" and "result" in document:
             response.headers[SESSION] = session.begun(asked.params, document["result"]["protocolVersion"]).id
         return response

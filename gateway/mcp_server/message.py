@@ -1,7 +1,8 @@
 """One JSON-RPC message as it came: read once, before the SDK, whose readers take 200 levels only and tell clients what they raised."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from mcp_types import INVALID_REQUEST, PARSE_ERROR
 ENVELOPE: Final = 64 * 1024
 """Bytes that a message may have beside its arguments."""
 ID_LENGTH: Final = 500
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class BadMessageError(Exception):
@@ -51,7 +53,7 @@ class Message:
 def read(text: bytes) -> Message:
     """Raises BadMessageError. Of doubled keys the last counts; a number beyond a double becomes infinite."""
     try:
-        content = json.loads(text, parse_constant=_refuse)
+        content = json.loads(text.decode(), parse_constant=_refuse)
     except RecursionError:
         raise BadMessageError(PARSE_ERROR, "This is nested too deeply.") from None
     except json.JSONDecodeError as error:
@@ -69,14 +71,24 @@ def read(text: bytes) -> Message:
     return Message(content)
 
 
+def write(content: Mapping[str, Any]) -> bytes:
+    """A message as text. Half a surrogate pair, which a client may have sent and an answer may repeat, becomes a question mark."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
 def _is_id(value: Any) -> bool:
-    return isinstance(value, str | int) and not isinstance(value, bool) and len(str(value)) <= ID_LENGTH
+    return _is_text(value) or (isinstance(value, int) and not isinstance(value, bool) and len(str(value)) <= ID_LENGTH)
+
+
+def _is_text(value: Any) -> bool:
+    """Not too long, and without half a surrogate pair: an answer repeats it."""
+    return isinstance(value, str) and len(value) <= ID_LENGTH and not _SURROGATE.search(value)
 
 
 _CHECKS: Final[tuple[tuple[Callable[[dict[str, Any]], bool], str], ...]] = (
     (lambda m: "id" in m and not _is_id(m["id"]), f"id must be a text or whole number of at most {ID_LENGTH} characters."),
     (lambda m: "method" not in m and not ("id" in m and ("result" in m) != ("error" in m)), "There is no method."),
-    (lambda m: "method" in m and not isinstance(m["method"], str), "method must be a text."),
+    (lambda m: "method" in m and not _is_text(m["method"]), f"method must be a text of at most {ID_LENGTH} characters."),
     (lambda m: "method" in m and not isinstance(m.get("params", {}), dict), "params must be an object."),
 )
 

@@ -59,14 +59,15 @@ def prompt(name: str, arguments: Mapping[str, str], caller: Caller) -> GetPrompt
 
 def _investigate(arguments: Mapping[str, str], caller: Caller) -> str:
     given = arguments.get("hours") or "24"
-    if not given.isascii() or not given.isdecimal() or not 1 <= int(given[:6]) <= _LONGEST_HOURS:
+    hours = int(given.lstrip("0")[:6] or 0) if given.isascii() and given.isdecimal() else 0
+    if not 1 <= hours <= _LONGEST_HOURS:
         raise BadArgumentError(f"hours must be a whole number from 1 to {_LONGEST_HOURS}.")
-    since = timezone.now() - timedelta(hours=int(given))
+    since = timezone.now() - timedelta(hours=hours)
     equal = {"source": arguments["source"]} if arguments.get("source") else {}
     found = {result: find(caller, Query(equal=dict(equal), result=result, since=since, limit=_SHOWN)) for result in _TROUBLES}
     calls = {result.value: [shape(record) for record in records] for result, records in found.items() if records}
     return (
-        f"Find out why calls of this gateway went wrong in the last {given} hours, and say what to do about each cause.\n\n"
+        f"Find out why calls of this gateway went wrong in the last {hours} hours, and say what to do about each cause.\n\n"
         "Group the calls below by cause: reason, status, source, and the pointers in errors. For each group name the cause in one sentence, "
         "how many calls and events it touched, and the cure.\n"
         "- unknown: RudderStack may have the events. Never send these again without asking; say what would be doubled.\n"

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.serializers.json import DjangoJSONEncoder
 from mcp_types import Resource, ResourceTemplate, TextResourceContents
 
 from gateway.audit import view
@@ -74,8 +73,8 @@ def find(caller: Caller, query: Query) -> list[Record]:
 
 
 def as_text(document: Any) -> str:
-    """JSON with its times in ISO 8601."""
-    return json.dumps(document, ensure_ascii=False, indent=1, cls=DjangoJSONEncoder)
+    """JSON with its times as REST writes them."""
+    return json.dumps(document, ensure_ascii=False, indent=1, default=lambda time: time.isoformat().replace("+00:00", "Z"))
 
 
 def _call(name: str, caller: Caller) -> dict[str, Any] | None:

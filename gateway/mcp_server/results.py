@@ -83,7 +83,10 @@ def _result(shown: dict[str, Any], *, is_error: bool) -> CallToolResult:
 def _said(answer: Answer) -> Any:
     """RudderStack's JSON or text; of a dry run, what would be sent."""
     if answer.document is not None:
-        return dict(answer.document) if answer.result == Result.DRY_RUN else answer.document["result"]
+        if answer.result != Result.DRY_RUN:
+            return answer.document["result"]
+        # Ids in the body can hold half a surrogate pair, which no client could read.
+        return json.loads(json.dumps(answer.document, ensure_ascii=False).encode("utf-8", "replace"))
     if answer.raw is None or answer.status >= 500:
         return None
     try:

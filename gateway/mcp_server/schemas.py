@@ -1,4 +1,4 @@
-"""JSON Schemas (2020-12) of what tools take and give. What an event must be is judged by the contract, as for REST: these say no more than it."""
+"""JSON Schemas (2020-12) of what tools take and give. What an event must be is judged by the contract, as for REST."""
 
 from typing import Any, Final
 
@@ -9,7 +9,9 @@ from gateway.operations import Operation, Shape
 
 BODY: Final = {Shape.EVENT: "event", Shape.BATCH: "batch", Shape.MESSAGES: "messages"}
 """The argument that becomes the body."""
-_SENDABLE: Final = "^([!-~]([ -~]*[!-~])?)?$"
+_END: Final = r"$(?!\n)"
+"""The very end, also for readers whose $ would stand before a last newline."""
+_SENDABLE: Final = f"^([!-~]([ -~]*[!-~])?)?{_END}"
 
 
 def _header(description: str) -> dict[str, Any]:
@@ -30,12 +32,17 @@ OPTIONS: Final[dict[str, Any]] = {
         "type": "string",
         "minLength": 1,
         "maxLength": MAX_LENGTH,
-        "pattern": "^[ -~]*[!-~][ -~]*$",
+        "pattern": f"^[ -~]*[!-~][ -~]*{_END}",
         "description": "Any text of your choice. The same call under the same key is sent once, however often it is made: "
         "choose one for each thing to send, and keep it when trying again.",
     },
 }
 """The arguments beside the body, the same for every tool."""
+
+
+def _anything(description: str) -> dict[str, Any]:
+    """Any value. A schema without a keyword says so too, but clients that check schemas warn of it."""
+    return {"anyOf": [{"type": kind} for kind in ("string", "number", "boolean", "object", "array", "null")], "description": description}
 
 
 def input_schema(operation: Operation) -> dict[str, Any]:
@@ -61,15 +68,15 @@ def _body(operation: Operation) -> dict[str, Any]:
         "type": "object",
         "description": f"One event. Further members are passed on as they are.{_who(operation)}",
         "properties": {
-            "userId": {"description": "Who did it: a text."},
-            "anonymousId": {"description": "Who did it, before being known: a text."},
-            "messageId": {"description": "The event's own id, a text. With one, RudderStack can tell that an event came twice."},
+            "userId": _anything("Who did it: a text."),
+            "anonymousId": _anything("Who did it, before being known: a text."),
+            "messageId": _anything("The event's own id, a text. With one, RudderStack can tell that an event came twice."),
         },
     }
     if operation.shape is Shape.EVENT:
         return {**event, "examples": [example_of(operation)]}
     if operation.shape is Shape.BATCH:
-        event["properties"]["type"] = {"description": "Such as track, identify or record: a text."}  # type: ignore[index]
+        event["properties"]["type"] = _anything("Such as track, identify or record: a text.")  # type: ignore[index]
         return {"type": "array", "description": "The events, in order; at least one.", "items": event, "examples": [example_of(operation)["batch"]]}
     return {
         "type": "array",
@@ -113,7 +120,7 @@ OUTPUT: Final[dict[str, Any]] = {
             "dry_run: checked, not sent.",
         },
         "status": {"type": "integer", "description": "The HTTP status that REST would answer."},
-        "result": {"description": "What RudderStack said, as text or JSON; of a dry run, what would be sent; null for nothing."},
+        "result": _anything("What RudderStack said, as text or JSON; of a dry run, what would be sent; null for nothing."),
         "events": _maybe({"type": "integer"}, "Events or messages counted; null where nobody counted."),
         "duration_ms": {"type": "integer"},
         "retryable": {"type": "boolean", "description": "Whether the same call again is safe and may help."},

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import signal
-import sys
 import threading
+from contextlib import suppress
 from typing import Any, BinaryIO, Final
 
 import anyio
@@ -43,7 +43,15 @@ def serve() -> None:
     if known is None:
         raise CommandError(_NOT_KNOWN)
     late.watch()
-    anyio.run(_run, sys.stdin.buffer, _take_stdout())
+    anyio.run(_run, _take_stdin(), _take_stdout())
+
+
+def _take_stdin() -> BinaryIO:
+    """Stdin for messages alone. Not sys.stdin: the interpreter aborts if a thread still reads from that at its end."""
+    private, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return os.fdopen(private, "rb")
 
 
 def _take_stdout() -> BinaryIO:
@@ -58,22 +66,26 @@ async def _run(stdin: BinaryIO, stdout: BinaryIO) -> None:
     server: Server[Any] = build(_Callers(threads), threads)
     to_server, from_client = anyio.create_memory_object_stream[SessionMessage | Exception]()
     to_client, from_server = anyio.create_memory_object_stream[SessionMessage]()
+    reading = anyio.CancelScope()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop, tasks.cancel_scope)
-        tasks.start_soon(_read, stdin, to_server, to_client.clone())
-        tasks.start_soon(_write, from_server, stdout)
+        tasks.start_soon(_stop, reading)
+        tasks.start_soon(_read, stdin, to_server, to_client.clone(), reading)
+        tasks.start_soon(_write, from_server, stdout, reading)
         await server.run(from_client, to_client, server.create_initialization_options())
         tasks.cancel_scope.cancel()
     await anyio.to_thread.run_sync(threads.close)
 
 
-async def _stop(scope: anyio.CancelScope) -> None:
+async def _stop(reading: anyio.CancelScope) -> None:
+    """A signal is an end of input. To cancel all would leave the server waiting to write answers that nobody takes."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            scope.cancel()
+            reading.cancel()
 
 
-async def _read(stdin: BinaryIO, to_server: MemoryObjectSendStream[Any], to_client: MemoryObjectSendStream[SessionMessage]) -> None:
+async def _read(
+    stdin: BinaryIO, to_server: MemoryObjectSendStream[Any], to_client: MemoryObjectSendStream[SessionMessage], reading: anyio.CancelScope
+) -> None:
     """Lines into messages; what is none is answered at once."""
     lines: asyncio.Queue[bytes] = asyncio.Queue(1)
     loop, limit = asyncio.get_running_loop(), settings.GATEWAY_MAX_BODY_BYTES + ENVELOPE
@@ -88,15 +100,18 @@ async def _read(stdin: BinaryIO, to_server: MemoryObjectSendStream[Any], to_clie
     # A read of stdin cannot be stopped, so nobody waits for this thread.
     threading.Thread(target=pump, name="stdin", daemon=True).start()
     async with to_server, to_client:
-        while line := await lines.get():
-            try:
-                if len(line) > limit:
-                    raise BadMessageError(INVALID_REQUEST, f"A message may have at most {limit:,} bytes (GATEWAY_MAX_BODY_BYTES and some).")
-                content = message.read(line).content
-            except BadMessageError as error:
-                await to_client.send(_message(error.answer))
-            else:
-                await to_server.send(_message(content))
+        with reading:
+            while line := await lines.get():
+                try:
+                    if len(line) > limit:
+                        raise BadMessageError(INVALID_REQUEST, f"A message may have at most {limit:,} bytes (GATEWAY_MAX_BODY_BYTES and some).")
+                    read = message.read(line)
+                except BadMessageError as error:
+                    await to_client.send(_message(error.answer))
+                else:
+                    # Nothing is asked of a client, so its answers are dropped, whatever they hold.
+                    if read.method is not None:
+                        await to_server.send(_message(read.content))
 
 
 def _line(stdin: BinaryIO, limit: int) -> bytes:
@@ -111,15 +126,39 @@ def _message(content: dict[str, Any]) -> SessionMessage:
     return SessionMessage(jsonrpc_message_adapter.validate_python(content, by_name=False))
 
 
-async def _write(from_server: MemoryObjectReceiveStream[SessionMessage], stdout: BinaryIO) -> None:
-    async for sent in from_server:
-        line = sent.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
-        await anyio.to_thread.run_sync(_put, stdout, line, abandon_on_cancel=True)
+async def _write(from_server: MemoryObjectReceiveStream[SessionMessage], stdout: BinaryIO, reading: anyio.CancelScope) -> None:
+    """Messages into lines. Where nobody takes them any more, nothing more is read either."""
+    async with from_server:
+        with suppress(OSError):
+            async for sent in from_server:
+                await _put(stdout, message.write(sent.message.model_dump(by_alias=True, exclude_unset=True)) + b"\n")
+        reading.cancel()
+        async for _ in from_server:
+            pass
 
 
-def _put(stdout: BinaryIO, line: bytes) -> None:
-    stdout.write(line)
-    stdout.flush()
+async def _put(stdout: BinaryIO, line: bytes) -> None:
+    """Raises OSError."""
+    loop = asyncio.get_running_loop()
+    written: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: OSError | None) -> None:
+        if not written.done():
+            written.set_exception(error) if error else written.set_result(None)
+
+    def put() -> None:
+        error = None
+        try:
+            stdout.write(line)
+            stdout.flush()
+        except OSError as failure:
+            error = failure
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, error)
+
+    # A write to a client that reads nothing cannot be stopped, so nobody waits for this thread.
+    threading.Thread(target=put, name="stdout", daemon=True).start()
+    await written
 
 
 class _Callers:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import tests.environment  # noqa: F401 - sets the environment
-from tests.bench import checks, loads, losses, machine, measure, report, shares, wrk
+from tests.bench import checks, loads, losses, machine, measure, report, shares
 from tests.bench.bodies import all_bodies
 from tests.bench.servers import BENCH_BIN, SERVERS, Place, Sandbox, lacking
 from tests.processes import ROOT, PostgreSQL
@@ -88,7 +88,7 @@ def _figures(selection: loads.Selection, place: Place, delay: int, files: dict[s
         for load in wanted:
             suited = [server for server in servers if load.suits(server.name)]
             for server in suited:
-                wrk.run(server.url, files[load.body], server.headers, load.connections, WARM_UP)
+                server.run(files[load.body], load.connections, WARM_UP)
                 measure.settled(server, place.sandbox)
             samples = [[measure.sample(server, place.sandbox, load, files[load.body], seconds) for server in suited] for _ in range(rounds)]
             for server, of_server in zip(suited, zip(*samples, strict=True), strict=True):
@@ -118,7 +118,7 @@ def _postgresql(folder: Path, selection: loads.Selection) -> Iterator[PostgreSQL
         yield None
         return
     (folder / "postgresql").mkdir()
-    cluster = PostgreSQL(folder / "postgresql", fsync="on", max_connections="300")
+    cluster = PostgreSQL(folder / "postgresql", fsync="on", max_connections="500")
     try:
         yield cluster
     finally:

@@ -1,9 +1,42 @@
 """The bodies that are sent: replay batches of events that look real, and messages for the checks."""
 
 import json
+from dataclasses import dataclass
 from typing import Any, Final
 
 MEGABYTE: Final = 1_000_000
+_CLIENT: Final = {"name": "bench", "version": "1"}
+_TOOL: Final = "replay"
+_META: Final = "io.modelcontextprotocol/"
+
+
+@dataclass(frozen=True)
+class Era:
+    """How a client of this version of MCP calls a tool: with a session, or saying all of itself in each request."""
+
+    protocol: str
+    has_sessions: bool
+
+    @property
+    def headers(self) -> dict[str, str]:
+        routing = {} if self.has_sessions else {"Mcp-Method": "tools/call", "Mcp-Name": _TOOL}
+        return {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": self.protocol, **routing}
+
+    @property
+    def greeting(self) -> dict[str, Any] | None:
+        """What begins a session."""
+        params = {"protocolVersion": self.protocol, "clientInfo": _CLIENT, "capabilities": {}}
+        return {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params} if self.has_sessions else None
+
+    def message(self, body: bytes) -> bytes:
+        """The call whose arguments are a replay body."""
+        about = {f"{_META}protocolVersion": self.protocol, f"{_META}clientInfo": _CLIENT, f"{_META}clientCapabilities": {}}
+        params = {"name": _TOOL, "arguments": json.loads(body), **({} if self.has_sessions else {"_meta": about})}
+        return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}, ensure_ascii=False).encode()
+
+
+ERAS: Final = {"2025": Era("2025-11-25", has_sessions=True), "2026": Era("2026-07-28", has_sessions=False)}
+"""By what the servers' names call them."""
 
 
 def event(number: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import psycopg
 CALLS: Final = "SELECT count(*) FROM audit_call"
 OUTCOMES: Final = "SELECT count(*) FROM audit_outcome"
 ACCEPTED: Final = "SELECT count(*) FROM audit_outcome WHERE result = 'accepted'"
+UNKNOWN: Final = "SELECT count(*) FROM audit_outcome WHERE result = 'unknown'"
 LOGGED: Final = "SELECT count(*) FROM drf_api_logs"
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.bench import wrk
 from tests.bench.ledger import CALLS, LOGGED, counts
 from tests.bench.measure import is_audited
 from tests.bench.servers import SERVERS, Place, Server
@@ -41,7 +40,7 @@ def all_losses(names: list[str], place: Place, body: Path, seconds: float) -> li
 def _loss(server: Server, manner: str, place: Place, body: Path, seconds: float) -> Loss:
     before = place.sandbox.stored()
     try:
-        wrk.run(server.url, body, server.headers, _CONNECTIONS, seconds, server.kill if manner == KILL else lambda: None)
+        server.run(body, _CONNECTIONS, seconds, server.kill if manner == KILL else lambda: None)
         if manner == TERM:
             server.stop()
         time.sleep(0.3)

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.bench.bodies import ERAS
 from tests.bench.checks import Check
 from tests.bench.loads import LOADS, Load
 from tests.bench.losses import Loss
 from tests.bench.measure import Figure
-from tests.bench.servers import SERVERS
+from tests.bench.servers import GATEWAYS, SERVERS
 from tests.bench.shares import Shares
 
 START: Final = "<!-- bench -->"
@@ -21,6 +22,7 @@ RATIOS: Final = (
     ("audited-sqlite", "drf-api-logger-sqlite"),
     ("audited-postgresql", "nginx"),
     ("audited-sqlite", "nginx"),
+    *((f"mcp-{era}-{rest}", f"audited-{rest}") for rest in ("sqlite", "postgresql", "postgresql-x2") for era in ERAS),
 )
 _BODIES: Final = {"small": "small", "events": "100 events", "1mb": "1 MB"}
 _MEMORY_GOAL: Final = 500
@@ -132,8 +134,9 @@ def _goals(results: Results) -> str:
             _goal("audited-sqlite / drf-api-logger-sqlite", small, results.ratio(sqlite, "drf-api-logger-sqlite", small), 1.0),
             _goal("audited-postgresql / nginx", large, results.ratio(postgresql, "nginx", large), 0.15),
             *(_goal(f"{speed.server}, calls a second", small, speed.per_second, 1000) for speed in speeds if speed),
+            *(_goal(f"{one} / {other}", small, results.ratio(one, other, small), 0.7) for one, other in RATIOS if one.startswith("mcp")),
         ]
-    peaks = [figure.peak_mb for figure in results.figures if figure.server.startswith("audited") and not figure.flaws]
+    peaks = [figure.peak_mb for figure in results.figures if figure.server.startswith(GATEWAYS) and not figure.flaws]
     if peaks:
         rows.append(["memory of the gateway, MB", "all", f"{max(peaks):.0f}", f"< {_MEMORY_GOAL}", "yes" if max(peaks) < _MEMORY_GOAL else "no"])
     rows = [row for row in rows if row]

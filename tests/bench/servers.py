@@ -13,16 +13,22 @@ from typing import Any, Final
 
 import requests
 
+from tests.bench import wrk
+from tests.bench.bodies import ERAS, Era
 from tests.processes import ROOT, Gateway, PostgreSQL, free_port, wait_for
 from tests.tree import kill_tree
 
 BENCH_BIN: Final = Path(sys.prefix) / "bench" / "bin"
 """The virtual environment of the baseline and of py-spy: see the Makefile."""
+GATEWAYS: Final = ("audited", "mcp")
+"""What the names of servers begin with that are the gateway with its log."""
+ACCEPTED: Final = '"isError":false'
+"""What each answer to a tool's call must have, beside its status."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """`database` is given where the log in it is to be counted."""
+    """`database` is given where the log in it is to be counted; `era` where bodies are sent as arguments of an MCP tool."""
 
     name: str
     url: str
@@ -31,6 +37,15 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     database: str | None = None
     forwards: bool = True
+    era: Era | None = None
+
+    def run(self, body: Path, connections: int, seconds: float, at_end: Callable[[], object] = lambda: None) -> wrk.Run:
+        """wrk sends it the body for so long."""
+        if self.era is None:
+            return wrk.run(self.url, body, self.headers, connections, seconds, at_end)
+        message = body.with_name(f"{self.name}-{body.name}")
+        message.write_bytes(self.era.message(body.read_bytes()))
+        return wrk.run(self.url, message, self.headers, connections, seconds, at_end, sign=ACCEPTED)
 
     def kill(self) -> None:
         """As a power cut would end it: every process at once, the one first that would start others anew."""
@@ -99,6 +114,19 @@ def twice(name: str, place: Place) -> Server:
     return gateway(name, place, GATEWAY_WEB_PROCESSES="2")
 
 
+def mcp(name: str, place: Place) -> Server:
+    """The gateway's MCP server, in the era and with as many processes as its name says."""
+    folder = place.new_folder(name)
+    database, era = place.database(name, folder), ERAS[name.split("-")[1]]
+    running = Gateway(folder, place.sandbox.url, database, GATEWAY_MCP_PROCESSES="2" if name.endswith("-x2") else "1")
+    process = running.start_mcp()
+    headers = {"Authorization": f"Bearer {running.key}", **era.headers}
+    if greeting := era.greeting:
+        answer = running.http.post(running.mcp_url, json=greeting, headers=headers, timeout=30)
+        headers["Mcp-Session-Id"] = answer.headers["Mcp-Session-Id"]
+    return Server(name, running.mcp_url, headers, running.stop, process, database, era=era)
+
+
 def unaudited(name: str, place: Place) -> Server:
     server = gateway(name, place, DJANGO_SETTINGS_MODULE="tests.bench.unaudited.settings")
     return Server(name, server.url, server.headers, server.stop, server.process)
@@ -155,6 +183,7 @@ SERVERS: Final[dict[str, Callable[[str, Place], Server]]] = {
     "audited-sqlite": gateway,
     "audited-postgresql": gateway,
     "audited-postgresql-x2": twice,
+    **{f"mcp-{era}-{rest}": mcp for rest in ("sqlite", "postgresql", "postgresql-x2") for era in ERAS},
     "nginx": nginx,
     "drf-api-logger-sqlite": drf_api_logger,
     "drf-api-logger-postgresql": drf_api_logger,

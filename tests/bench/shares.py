@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.bench import wrk
 from tests.bench.servers import BENCH_BIN, SERVERS, Place
 
 _RATE: Final = 100
@@ -45,10 +44,10 @@ def all_shares(names: list[str], place: Place, body: Path, seconds: float) -> li
             server = SERVERS[name](name, place)
             try:
                 assert server.process
-                wrk.run(server.url, body, server.headers, 32, 1.0)
+                server.run(body, 32, 1.0)
                 for kind, connections, option in (("wall clock, 1 caller", 1, "--idle"), ("processor, 32 callers", 32, "--gil")):
                     stacks = _record(server.process.pid, option, place.new_folder("shares") / "stacks", seconds)
-                    wrk.run(server.url, body, server.headers, connections, seconds + 1.5)
+                    server.run(body, connections, seconds + 1.5)
                     if lines := stacks():
                         found.append(shares(name, kind, lines, calls_only=option == "--idle"))
                     else:

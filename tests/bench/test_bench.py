@@ -4,11 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from tests.bench import loads, measure, report, shares, usage, wrk
-from tests.bench.bodies import all_bodies
+from tests.bench.bodies import ERAS, all_bodies
 from tests.bench.loads import LOADS, Load
 from tests.bench.measure import Figure, Sample, Tally, flaws
 from tests.bench.servers import SERVERS, Place, Sandbox, Server
@@ -38,6 +39,7 @@ Transfer/sec:      1.74MB
 """
 SMALL = Load("small", 32, 0)
 AUDITED = Server("audited-sqlite", "", {}, lambda: None, database="sqlite:///none")
+MCP = Server("mcp-2026-sqlite", "", {}, lambda: None, database="sqlite:///none", era=ERAS["2026"])
 
 
 def run(answered=100, seconds=1.0, p50_ms=1.0, p99_ms=2.0, **errors):
@@ -88,6 +90,14 @@ def test_a_run_with_errors_or_with_another_log_does_not_count(measured, after, s
     assert flaws(AUDITED, SMALL, measured, Tally(0), after) == said
 
 
+def test_whoever_hangs_up_on_mcp_leaves_a_call_that_nobody_knows_of():
+    after = Tally(102, 102, 102, accepted=100, unknown=2)
+    assert flaws(MCP, SMALL, run(100), Tally(0), after) == []
+    assert flaws(MCP, SMALL, run(100), Tally(0), replace(after, unknown=1)) == ["100 calls accepted in the log, but 102 upstream"]
+    assert flaws(MCP, SMALL, run(100, outcome=1), Tally(0), after) == ["1 outcome errors"]
+    assert flaws(AUDITED, SMALL, run(100), Tally(0), after) == ["100 calls accepted in the log, but 102 upstream"]
+
+
 def test_what_does_not_count_is_in_no_table_and_is_told():
     shown = report.markdown(results(figure("audited-postgresql", 500), figure("unaudited", 1000, flaws=["7 status errors"])))
     assert "| unaudited | does not count |" in shown
@@ -116,9 +126,20 @@ def test_words_select():
     some = loads.select(["audited-postgresql", "small", "32"])
     assert some == loads.Selection(["audited-postgresql"], [Load("small", 32, 0), Load("small", 32, 16)], [])
     assert loads.select(["audited-*", "1mb", "0ms"]).servers == ["audited-sqlite", "audited-postgresql", "audited-postgresql-x2"]
+    assert loads.select(["mcp-2026-*"]).servers == ["mcp-2026-sqlite", "mcp-2026-postgresql", "mcp-2026-postgresql-x2"]
     assert loads.select(["losses", "drf-*-sqlite"]) == loads.Selection(["drf-api-logger-sqlite"], [], ["losses"])
     with pytest.raises(loads.UnknownWordError):
         loads.select(["audited"])
+
+
+def test_mcp_is_measured_beside_rest():
+    assert [load.connections for load in LOADS if load.suits("mcp-2026-postgresql")] == [1, 4, 32]
+    for one, other in [pair for pair in report.RATIOS if pair[0].startswith("mcp")]:
+        assert {one, other} <= set(SERVERS)
+        assert all(load.suits(other) for load in LOADS if load.suits(one))
+    assert "| mcp-2025-postgresql / audited-postgresql | small, 32, 0 ms | 0.80 | ≥ 0.70 | yes |" in report.markdown(
+        results(figure("mcp-2025-postgresql", 400), figure("audited-postgresql", 500))
+    )
 
 
 def test_stacks_are_shared_out():
@@ -144,16 +165,19 @@ def test_children_count_too():
         process.stdin.close()
 
 
-def test_a_short_run_counts(tmp_path):
+@pytest.mark.parametrize("name", ["audited-sqlite", "mcp-2025-sqlite", "mcp-2026-sqlite"])
+def test_a_short_run_counts(tmp_path, name):
     if not shutil.which("wrk"):
         missing("wrk", "wrk")
     body = tmp_path / "small.json"
     body.write_bytes(all_bodies()["small"])
     assert len(json.loads(body.read_bytes())["batch"]) == 1
     sandbox = Sandbox(tmp_path, 0)
-    server = SERVERS["audited-sqlite"]("audited-sqlite", Place(tmp_path, sandbox, None))
+    server = SERVERS[name](name, Place(tmp_path, sandbox, None))
     try:
         taken = measure.sample(server, sandbox, Load("small", 2, 0), body, 1.0)
+        body.write_bytes(b'{"batch": []}')
+        refused = measure.sample(server, sandbox, Load("small", 2, 0), body, 0.5)
     finally:
         server.stop()
         sandbox.stop()
@@ -161,3 +185,6 @@ def test_a_short_run_counts(tmp_path):
     assert taken.run.answered > 10
     assert 50 < taken.peak_mb < 1000
     assert taken.cpu_seconds > 0
+    # MCP says by HTTP that all is well, and in the answer that it is not.
+    assert list(refused.run.errors) == (["outcome"] if server.era else ["status"])
+    assert refused.run.errors.popitem()[1] == refused.run.answered

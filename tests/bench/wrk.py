@@ -41,11 +41,14 @@ def parse(output: str) -> Run:
     return Run(said["answered"], said["microseconds"] / 1e6, said["p50"] / 1000, said["p99"] / 1000, errors)
 
 
-def run(url: str, body: Path, headers: Mapping[str, str], connections: int, seconds: float, at_end: Callable[[], object] = lambda: None) -> Run:
-    """POST the body for so long. `at_end` is done while the load still goes on."""
+def run(
+    url: str, body: Path, headers: Mapping[str, str], connections: int, seconds: float, at_end: Callable[[], object] = lambda: None, sign: str = ""
+) -> Run:
+    """POST the body for so long. `at_end` is done while the load still goes on. Answers without the `sign` are errors."""
     pairs = [f"{name}: {value}" for name, value in {"Content-Type": "application/json", **headers}.items()]
     # wrk itself takes whole seconds; a signal ends it at any time, and it tells what it has.
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{int(seconds) + 60}s", "--timeout", "30s", "-s", str(_SCRIPT), url, "--", str(body), *pairs]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{int(seconds) + 60}s", "--timeout", "30s", "-s", str(_SCRIPT), url]
+    command += ["--", str(body), sign, *pairs]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         time.sleep(seconds)

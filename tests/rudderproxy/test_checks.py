@@ -33,6 +33,7 @@ def test_a_good_setup_is_silent(db):
         ("RUDDERSTACK_BASE_URL", "", "gateway.W001"),
         ("SECRET_KEY", INSECURE_KEY, "gateway.W003"),
         ("GATEWAY_WEB_PROCESSES", 2, "gateway.E004"),
+        ("GATEWAY_MCP_PROCESSES", 2, "gateway.E007"),
     ],
 )
 def test_each_fault_has_its_id(settings, setting, value, check):
@@ -65,9 +66,10 @@ def test_sqlite_that_does_not_wait_for_the_disk_is_told(settings):
             cursor.execute("PRAGMA synchronous=FULL")
 
 
-def run_web(tmp_path, **settings):
-    env = {**os.environ, "GATEWAY_VAR": str(tmp_path), "GATEWAY_PORT": str(free_port()), "RUDDERSTACK_BASE_URL": "http://127.0.0.1:9", **settings}
-    return subprocess.run([sys.executable, "manage.py", "run_web"], env=env, capture_output=True, text=True, timeout=30)
+def run_web(tmp_path, command="run_web", **settings):
+    ports = {"GATEWAY_PORT": str(free_port()), "GATEWAY_MCP_PORT": str(free_port())}
+    env = {**os.environ, "GATEWAY_VAR": str(tmp_path), **ports, "RUDDERSTACK_BASE_URL": "http://127.0.0.1:9", **settings}
+    return subprocess.run([sys.executable, "manage.py", command], env=env, capture_output=True, text=True, timeout=30)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +88,15 @@ def test_the_web_process_stops_with_one_line(tmp_path, wrong, check):
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
     assert check in lines[0]
+
+
+def test_the_mcp_process_stops_with_one_line(tmp_path):
+    done = run_web(tmp_path, "run_mcp", GATEWAY_MCP_PROCESSES="2")
+    assert done.returncode == 1
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert "gateway.E007" in lines[0]
+    assert "GATEWAY_MCP_PROCESSES" in lines[0]
 
 
 def test_a_database_that_cannot_do_wal_is_told(tmp_path):

@@ -51,3 +51,12 @@ def gateway_with(tmp_path: Path, sandbox: RunningSandbox) -> Iterator[Callable[.
 def gateway(gateway_with: Callable[..., Gateway], database: str | None) -> Gateway:
     """A gateway that runs, on each database."""
     return gateway_with(database)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, _running_sandbox: RunningSandbox) -> Iterator[Gateway]:
+    """A gateway on SQLite whose MCP server runs, for all tests that neither stop it nor set anything."""
+    gateway = Gateway(tmp_path_factory.mktemp("served"), _running_sandbox.url)
+    gateway.start_mcp()
+    yield gateway
+    gateway.stop()

@@ -1,0 +1,158 @@
+"""REST and MCP decide alike: the same inputs by both doors, with the same answer, the same rows, and the same request at RudderStack's side."""
+
+import base64
+import json
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import pytest
+
+from gateway.audit.models import Call, Outcome
+from gateway.mcp_server.schemas import BODY
+from gateway.operations import Shape
+from gateway.upstream import client as upstream_client
+from tests.conftest import Rest, RunningSandbox
+from tests.mcp_server.cases import CASES, Case, Step
+from tests.mcp_server.door import ROUTES, Tools
+
+HEADERS = {
+    "source": "X-Rudder-Source-Id",
+    "destination_id": "X-Rudder-Destination-Id",
+    "job_run_id": "X-Rudder-Job-Run-Id",
+    "task_run_id": "X-Rudder-Task-Run-Id",
+    "idempotency_key": "Idempotency-Key",
+}
+"""What is an argument here and a header there; dry_run is a parameter there."""
+EACH_DOORS_OWN = {
+    Call: {"id", "at", "deadline_at", "channel", "headers", "request_id", "address", "bytes", "sha256"},
+    Outcome: {"id", "call_id", "at", "duration_ms", "upstream_ms"},
+}
+AT_THE_SANDBOX = {"Content-Length", "Host"}
+
+
+EXPECTED = {
+    "good replay": (200, "accepted"),
+    "dry run of a good batch": (200, "dry_run"),
+    "audiencelist 0": (400, "refused"),
+    "dry run of a bad replay": (400, "dry_run"),
+    "beyond a double": (400, "rejected"),
+    "too large for upstream": (413, "refused"),
+    "too large for the gateway": (413, "refused"),
+    "no write key": (400, "refused"),
+    "no default source": (400, "refused"),
+    "a source that upstream does not know": (401, "rejected"),
+    "an operation that the key may not use": (403, "refused"),
+    "a message's source that the key may not send to": (403, "refused"),
+    "500 levels": (200, "accepted"),
+    "lone surrogates": (200, "accepted"),
+    "a key used for another 0": (422, "refused"),
+    "a key on its way": (409, "refused"),
+    "a key of unknown outcome": (409, "refused"),
+    "a bad key 0": (400, "refused"),
+    "upstream 0 429": (429, "rejected"),
+    "upstream 2 500": (500, "failed"),
+    "upstream 4 html": (504, "unknown"),
+    "upstream 8 redirect": (502, "failed"),
+    "upstream 9 half_answer": (504, "unknown"),
+    "nobody there": (502, "failed"),
+}
+"""What the last call of some cases comes to: else the doors could be alike in refusing everything."""
+
+
+def by_rest(rest: Rest, step: Step) -> dict[str, Any]:
+    """What REST tells, in the words of the other door."""
+    headers = {HEADERS[name]: value for name, value in step.options.items() if name in HEADERS}
+    query = f"?dry_run={str(step.options['dry_run']).lower()}" if "dry_run" in step.options else ""
+    answer = rest.send(
+        step.route, step.body if isinstance(step.body, bytes) else json.dumps(step.body, separators=(",", ":")).encode(), headers, query
+    )
+    told = {"status": answer.status_code, "retry_after": answer.headers.get("Retry-After"), "replayed": "Idempotency-Replayed" in answer}
+    if answer["Content-Type"] != "application/problem+json" or "reason" not in answer.json():
+        return {**told, "said": answer.json()}
+    problem = answer.json()
+    start = "" if ROUTES[step.route].shape is Shape.BATCH else f"/{BODY[ROUTES[step.route].shape]}"
+    errors = [{**error, "pointer": start + error["pointer"]} for error in problem.get("errors", [])]
+    return {**told, "errors": errors, **{name: problem[name] for name in ("outcome", "reason", "detail", "origin", "retryable")}}
+
+
+def by_mcp(tools: Tools, step: Step, expected: dict[str, Any]) -> dict[str, Any]:
+    """What the tool tells, as far as REST told it."""
+    result = tools.send(step.route, step.body, step.options)
+    shown = result.structured_content
+    assert json.loads(result.content[0].text) == shown
+    told = {name: shown.get(name) for name in ("status", "retry_after")} | {"replayed": shown.get("replayed", False)}
+    if "said" not in expected:
+        assert result.is_error
+        return {**told, "errors": shown.get("errors", []), **{name: shown[name] for name in ("outcome", "reason", "detail", "origin", "retryable")}}
+    assert result.is_error == (expected["status"] >= 400)
+    return {**told, "said": expected["said"] if expected["said"] in (shown["result"], {"result": shown["result"]}) else shown["result"]}
+
+
+def rows() -> list[dict[str, Any]]:
+    found = []
+    for call in Call.objects.order_by("id"):
+        outcomes = list(Outcome.objects.filter(call=call).order_by("number"))
+        for row in (call, *outcomes):
+            values = {name: value for name, value in vars(row).items() if name not in EACH_DOORS_OWN[type(row)] | {"_state"}}
+            found.append(values | ({"was read": row.bytes is not None} if isinstance(row, Call) else {}))
+    return found
+
+
+def arrived(sandbox: RunningSandbox) -> list[Any]:
+    return [
+        (
+            request["operation"],
+            request["path"],
+            {name: value for name, value in request["headers"] if name not in AT_THE_SANDBOX},
+            json.loads(base64.b64decode(request["body_base64"])),
+        )
+        for request in sandbox.received()
+    ]
+
+
+def run(case: Case, sandbox: RunningSandbox, send: Callable[[int, Step], dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Any], list[Any]]:
+    """Answers, rows, and what arrived; nothing of it stays."""
+    upstream_client.close()
+    answers = []
+    for number, step in enumerate(case.steps):
+        if step.forget:
+            Outcome.objects.all().delete()
+        if step.trouble:
+            sandbox.trouble(**{"times": 1, **step.trouble})
+        answers.append(send(number, step))
+    for answer, call in product(answers, Call.objects.all()):
+        if "detail" in answer:
+            answer["detail"] = answer["detail"].replace(str(call.id), "ID")
+    told = answers, rows(), arrived(sandbox)
+    Outcome.objects.all().delete()
+    Call.objects.all().delete()
+    sandbox.reset()
+    return told
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_both_doors_answer_record_and_send_the_same(make_key, sandbox, settings, name):
+    case = CASES[name]
+    key = make_key(**case.rights)
+    for name, value in case.settings.items():
+        setattr(settings, name, value)
+    rest, tools = Rest(key), Tools(key)
+    answers, rest_rows, rest_arrived = run(case, sandbox, lambda _, step: by_rest(rest, step))
+    told, mcp_rows, mcp_arrived = run(case, sandbox, lambda number, step: by_mcp(tools, step, answers[number]))
+    if not case.where:
+        for each in (*answers, *told):
+            assert each.pop("errors") is not None
+            each.pop("detail")
+        for row in (*rest_rows, *mcp_rows):
+            row.pop("faults", None)
+    assert told == answers
+    assert mcp_rows == rest_rows
+    assert mcp_arrived == rest_arrived
+    assert len(mcp_rows) > 0
+    if name in EXPECTED:
+        assert (told[-1]["status"], mcp_rows[-1]["result"]) == EXPECTED[name]
+
+
+def test_what_is_expected_is_of_cases():
+    assert EXPECTED.keys() <= CASES.keys()
