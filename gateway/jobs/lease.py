@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from gateway.audit.database import using_log
 from gateway.audit.log import available
-from gateway.jobs.models import Job, State, due
+from gateway.jobs.models import Job, State, due, free
 
 _LOOKED_AT: Final = 20
 """Due jobs that are tried for, of which others may be quicker."""
@@ -78,6 +78,13 @@ def claim() -> Lease | None:
                     setattr(job, name, value)
                 return Lease(job, token)
     return None
+
+
+def next_due() -> datetime | None:
+    """When the next job that nobody holds is due, perhaps long ago; None where there is none. Raises LogUnavailableError."""
+    with _database():
+        at: datetime | None = free(timezone.now()).aggregate(at=models.Min("due_at"))["at"]
+    return at
 
 
 def _until() -> Any:
