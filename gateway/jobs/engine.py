@@ -116,7 +116,7 @@ class Slice:
         return True
 
     def give_up(self, pause: str = "") -> None:
-        """Let go for a while, or until somebody resumes it. What is on the wire finishes, and is recorded if the database is there within the lease."""
+        """Let go for a while, or until somebody resumes it. What is on the wire finishes, and is recorded if that can be done within the lease."""
         with suppress(LeaseLostError, LogUnavailableError):
             self._halt()
             while self._flying:
