@@ -7,6 +7,7 @@ from typing import Final
 
 from celery import shared_task
 from celery.signals import worker_ready
+from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -58,4 +59,6 @@ def clear() -> None:
 
 @worker_ready.connect
 def _ring_first(**_: object) -> None:
+    """And once more when the leases of a worker that died just before are over."""
     wake()
+    wake(settings.GATEWAY_LEASE_SECONDS)
