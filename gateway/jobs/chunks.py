@@ -110,7 +110,7 @@ class Cutter:
             last = Chunk.objects.filter(job=job).order_by("-number").first()
         if segment is None or first >= segment.first_event + segment.events:
             raise FileNotFoundError(f"there is no segment with event {first}")
-        self._offset = last.offset + last.bytes if last and last.segment == segment.number else 0
+        self._offset = last.offset + last.bytes if last and last.segment == segment.number and first > segment.first_event else 0
         self.close()
         self._segment, self._held = segment, None
         self._lines = segments.read(segment, self._offset)
