@@ -1,9 +1,8 @@
-"""Jobs as intake leaves them: every event in a segment."""
+"""Jobs as intake leaves them, every event in a segment; working on them, and what arrived."""
 
 import json
 from collections.abc import Sequence
 from hashlib import sha256
-from itertools import count
 from typing import Any
 
 from django.core.files.base import ContentFile
@@ -12,9 +11,10 @@ from django.utils import timezone
 
 from gateway.access.models import Client
 from gateway.audit.models import Channel
+from gateway.jobs.engine import work
+from gateway.jobs.lease import claim
 from gateway.jobs.models import Format, Job, Segment
-
-_names = count(1)
+from tests.conftest import RunningSandbox
 
 
 def event(number: int, **fields: Any) -> dict[str, Any]:
@@ -41,3 +41,33 @@ def make_job(content: Sequence[Any], *, segment_events: int = 1000, first_line: 
             places=json.dumps([[0, "", first_line + start]]),
         )  # fmt: skip
     return job
+
+
+def run(job: Job, seconds: float = 60.0) -> Job:
+    """Work one slice on it, which must be the most urgent; as it is then."""
+    lease = claim()
+    assert lease is not None
+    assert lease.job == job
+    work(lease, seconds)
+    job.refresh_from_db()
+    return job
+
+
+def batches(sandbox: RunningSandbox) -> list[list[str]]:
+    """The messageIds of each stored request, in order."""
+    found = []
+    for request in sandbox.received():
+        if request["stored"]:
+            body = json.loads(request["body"])
+            rows = body["batch"] if isinstance(body, dict) and "batch" in body else body if isinstance(body, list) else [body]
+            found.append([row["payload"]["messageId"] if "payload" in row else row["messageId"] for row in rows])
+    return found
+
+
+def arrived(sandbox: RunningSandbox) -> list[str]:
+    """The messageIds that arrived, in order."""
+    return [one for batch in batches(sandbox) for one in batch]
+
+
+def ids(number: int) -> list[str]:
+    return [f"m-{index}" for index in range(number)]

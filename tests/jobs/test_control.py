@@ -11,6 +11,8 @@ from gateway.jobs.control import TransitionError
 from gateway.jobs.models import Job, State
 from tests.jobs.making import make_job
 
+pytestmark = pytest.mark.usefixtures("client_key")
+
 WHO = {"actor": "anna", "channel": Channel.ADMIN, "reason": "the source is down"}
 
 

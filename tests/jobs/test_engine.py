@@ -17,9 +17,10 @@ from gateway.jobs.engine import work
 from gateway.jobs.lease import Lease, claim
 from gateway.jobs.models import Chunk, Failure, Job, State
 from tests.conftest import MESSAGE
-from tests.jobs.conftest import arrived, batches, ids, run
-from tests.jobs.making import event, events, make_job
+from tests.jobs.making import arrived, batches, event, events, ids, make_job, run
 from tests.waiting import wait_for
+
+pytestmark = pytest.mark.usefixtures("client_key")
 
 PERSON = {"actor": "anna", "channel": Channel.CLI}
 

@@ -10,6 +10,8 @@ from gateway.jobs.lease import LeaseLostError, claim, next_due
 from gateway.jobs.models import Failure, Job, State
 from tests.jobs.making import make_job
 
+pytestmark = pytest.mark.usefixtures("client_key")
+
 
 def later(seconds):
     return timezone.now() + timedelta(seconds=seconds)

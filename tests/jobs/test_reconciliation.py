@@ -7,12 +7,13 @@ from gateway.jobs import reconciliation
 from gateway.jobs.models import Job, State
 from gateway.jobs.reconciliation import Report, ask
 from gateway.upstream import client
-from tests.jobs.conftest import run
-from tests.jobs.making import events, make_job
+from tests.jobs.making import events, make_job, run
+
+pytestmark = pytest.mark.usefixtures("client_key")
 
 
 def test_delivered_and_undelivered_stand_on_the_job(sandbox):
-    job = run(make_job(events(30), job_run_id="run/1 x"))
+    job = run(make_job(events(30), job_run_id="run 1"))
     assert (job.state, job.delivered, job.undelivered) == (State.SUCCEEDED, 30, 0)
 
 

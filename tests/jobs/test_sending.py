@@ -16,8 +16,9 @@ from gateway.jobs.chunks import Cutter
 from gateway.jobs.sending import BODY_BYTES, CheckedBody, authorise
 from gateway.operations import OPERATIONS
 from tests.conftest import MESSAGE
-from tests.jobs.conftest import run
-from tests.jobs.making import event, events, make_job
+from tests.jobs.making import event, events, make_job, run
+
+pytestmark = pytest.mark.usefixtures("client_key")
 
 # chunks
 

@@ -11,8 +11,9 @@ from gateway.audit.log import LogUnavailableError
 from gateway.jobs import tasks
 from gateway.jobs.models import Failure, Job, Segment, State
 from rudderproxy.celery import app
-from tests.jobs.conftest import arrived, ids
-from tests.jobs.making import event, events, make_job
+from tests.jobs.making import arrived, event, events, ids, make_job
+
+pytestmark = pytest.mark.usefixtures("client_key")
 
 
 @pytest.fixture
