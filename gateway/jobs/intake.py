@@ -187,6 +187,7 @@ class _Part:
         self._lines = 0
         self._events = 0
         self._bytes = 0
+        self._failed = 0
         self._without = 0
         self._kept: list[bytes] = []
         self._places: list[tuple[int, str, int]] = []
@@ -196,7 +197,7 @@ class _Part:
     @property
     def is_full(self) -> bool:
         """Whether it is time to commit."""
-        return self._lines >= SEGMENT_EVENTS or self._bytes >= SEGMENT_BYTES or len(self._failures) >= MAX_FAILURES
+        return self._lines >= SEGMENT_EVENTS or self._bytes + self._failed >= SEGMENT_BYTES or len(self._failures) >= MAX_FAILURES
 
     def add(self, file: str, block: list[tuple[int, bytes]]) -> None:
         """Check lines of one file and take them in."""
@@ -207,29 +208,26 @@ class _Part:
         for line, text in block:
             if not text and self._blank:
                 continue
+            fault = None
             if len(text) > limit:
                 detail = f"This has more than {limit:,} bytes (GATEWAY_MAX_BODY_BYTES)."
-                self._fail(file, line, text, Fault("", "body_too_large", detail, "Make the event smaller."))
+                fault = Fault("", "body_too_large", detail, "Make the event smaller.")
             elif self._is_archive:
-                read = read_line(text)
-                if read is None:
-                    self._fail(file, line, text, _NOT_ARCHIVED)
-                    continue
-                at, text = read
-                if (job.since and at < job.since) or (job.until and at >= job.until):
-                    continue
+                archived = read_line(text)
+                if archived is None:
+                    fault = _NOT_ARCHIVED
+                else:
+                    at, text = archived
+                    if (job.since and at < job.since) or (job.until and at >= job.until):
+                        continue
+            self._lines += 1
+            if fault:
+                self._fail(file, line, text, fault)
             else:
                 lines.append(line)
                 texts.append(text)
-                ids.append(line)
-                self._lines += 1
-                continue
-            self._lines += 1
-            if len(text) <= limit:
-                lines.append(line)
-                texts.append(text)
-                # A line's number is not the only one of its kind in an archive.
-                ids.append(job.lines + self._lines)
+                # In an archive a line's number is not the only one of its kind.
+                ids.append(job.lines + self._lines if self._is_archive else line)
         checked = check(self._operation, texts, lambda index: job.message_id(ids[index]), exactly=job.dry_run)
         for line, text, (event, without) in zip(lines, texts, checked, strict=True):
             if isinstance(event, Fault):
@@ -269,6 +267,7 @@ class _Part:
         )
 
     def _fail(self, file: str, line: int, text: bytes, fault: Fault) -> None:
+        self._failed += len(text)
         self._failures.append(
             Failure(
                 job=self._job,
