@@ -43,9 +43,7 @@ def check(operation: Operation, events: Sequence[bytes], message_ids: Callable[[
         return [_exactly(operation, event, index, message_ids) for index, event in enumerate(events)]
     quick = [_prepared(operation, event, index, message_ids) for index, event in enumerate(events)]
     sure = iter(_sure(operation, [prepared[0] for prepared in quick if prepared]))
-    return [
-        prepared if prepared and next(sure) else _exactly(operation, events[index], index, message_ids) for index, prepared in enumerate(quick)
-    ]
+    return [prepared if prepared and next(sure) else _exactly(operation, events[index], index, message_ids) for index, prepared in enumerate(quick)]
 
 
 def _sure(operation: Operation, events: list[bytes]) -> list[bool]:

@@ -102,9 +102,12 @@ def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         data = chunk
         while data:
+            if member is None:
+                # Zeros fill up to a block's end on some media.
+                data = data.lstrip(b"\0")
+                member = zlib.decompressobj(wbits=31) if data else None
+                continue
             try:
-                if member is None:
-                    member = zlib.decompressobj(wbits=31)
                 part = member.decompress(data, _CHUNK)
             except zlib.error:
                 raise _BrokenGzipError("The gzip is broken") from None
@@ -112,9 +115,7 @@ def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 yield part
             data = member.unconsumed_tail
             if member.eof:
-                # Zeros fill up to a block's end on some media.
-                data = member.unused_data.lstrip(b"\0")
-                member = None
+                data, member = member.unused_data, None
     if member is not None:
         raise _BrokenGzipError("The gzip is cut")
 

@@ -27,8 +27,11 @@ def open_input(job: Job, file: str = "") -> BinaryIO:
             # It takes most of a second to import, and most processes never need it.
             import smart_open
 
-            return cast(BinaryIO, smart_open.open(address, "rb", compression="disable", transport_params={"client": _s3()}))
-        return Path(address).open("rb") if job.format == Format.ARCHIVE else cast(BinaryIO, default_storage.open(address))
+            stream: BinaryIO = smart_open.open(address, "rb", compression="disable", transport_params={"client": _s3()})
+            return stream
+        if job.format == Format.ARCHIVE:
+            return Path(address).open("rb")
+        return cast(BinaryIO, default_storage.open(address))
 
 
 def files_of(job: Job) -> Iterator[str]:

@@ -35,7 +35,9 @@ EVENT_CHARACTERS: Final = 100_000
 _KEPT_READERS: Final = 4
 _HOLD_SECONDS: Final = 5.0
 
-_NOT_ARCHIVED: Final = Fault("", "not_archived", "This is no line of an archive.", 'Each line is an object with "payload", and "createdAt" as RFC 3339.')
+_NOT_ARCHIVED: Final = Fault(
+    "", "not_archived", "This is no line of an archive.", 'Each line is an object with "payload", and "createdAt" as RFC 3339.'
+)
 
 
 class _Place(msgspec.Struct):
@@ -152,7 +154,7 @@ class _Reader:
 
 
 def _archive(lease: Lease, first: str) -> list[str]:
-    """The archive's files that can hold events of the job, in order of time, from one on. Looking for them can outlast the lease, so it is held on to."""
+    """The archive's files that can hold events of the job, in order of time, from one on. The search can outlast the lease, so that is held on to."""
     job, found, held = lease.job, [], monotonic()
     root = job.input.rstrip("/")
     for path in files_of(job):
