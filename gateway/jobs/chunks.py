@@ -41,7 +41,7 @@ class Piece:
 
     def refuse(self, event: int, fault: Fault) -> None:
         """Note that this event was not taken, and why."""
-        file, line = _place(self.segment, self.row.first_event - self.segment.first_event + event)
+        file, line = segments.place(self.segment, self.row.first_event - self.segment.first_event + event)
         self.row.failed += 1
         self.failures.append(
             Failure(
@@ -89,7 +89,7 @@ class Cutter:
             line = self._held if self._held is not None else next(self._lines, None)
             if line is None:
                 raise OSError(f"segment {segment.number} is shorter than it was")
-            self._held = line = line.rstrip(b"\n")
+            self._held = line
             if lines and size + len(line) + 1 > BODY_BYTES:
                 break
             lines.append(line)
@@ -126,7 +126,7 @@ def unfinished(job: Job) -> list[Piece]:
     for row in rows:
         if row.segment not in of:
             raise FileNotFoundError(f"segment {row.segment} is gone")
-        lines = [line.rstrip(b"\n") for line in islice(segments.read(of[row.segment], row.offset), row.events)]
+        lines = list(islice(segments.read(of[row.segment], row.offset), row.events))
         if len(lines) < row.events:
             raise OSError(f"segment {row.segment} is shorter than it was")
         left = [event for first, end in json.loads(row.parts) for event in range(first, end)]
@@ -154,9 +154,3 @@ def _stretches(events: Sequence[int]) -> list[list[int]]:
         else:
             found.append([event, event + 1])
     return found
-
-
-def _place(segment: Segment, event: int) -> tuple[str, int]:
-    """File and line of an event, counted within its segment."""
-    start, file, line = next(place for place in reversed(json.loads(segment.places)) if place[0] <= event)
-    return file, line + event - start

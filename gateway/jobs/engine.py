@@ -20,6 +20,8 @@ from gateway.audit.texts import storable
 from gateway.jobs import reconciliation, sending
 from gateway.jobs.answers import Finding, delay, judge
 from gateway.jobs.chunks import Cutter, Piece, mostly_refused, unfinished
+from gateway.jobs.formats import InputError
+from gateway.jobs.inputs import InputUnreachableError
 from gateway.jobs.intake import take_in
 from gateway.jobs.lease import Lease, LeaseLostError
 from gateway.jobs.models import TERMINAL, Job, State
@@ -152,8 +154,13 @@ class Slice:
         return True
 
     def _take_in(self) -> None:
-        if take_in(self._lease, min(self._ends, monotonic() + LOOK_SECONDS)):
-            self._lease.commit(taken_in=True)
+        try:
+            take_in(self._lease, min(self._ends, monotonic() + LOOK_SECONDS))
+        except InputError as error:
+            self._move(State.RUNNING, State.FAILED, f"{error.reason}: {error}")
+        except InputUnreachableError as error:
+            self._later = delay(self._lease.job.tries)
+            self._lease.commit(reason=storable(f"input_unreachable: {error or 'The input cannot be read now.'}", _REASON))
 
     def _look_back(self, job: Job) -> None:
         """At what an earlier slice left: events that were on the wire when somebody died may have arrived."""

@@ -3,12 +3,12 @@
 import logging
 from typing import Final
 
-from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from gateway.audit.database import using_log
 from gateway.audit.log import available
-from gateway.jobs.models import TERMINAL, Failure, Job, Segment
+from gateway.jobs.models import TERMINAL, Failure, Job
+from gateway.jobs.segments import remove_all
 
 _AT_A_TIME: Final = 100
 _logger = logging.getLogger(__name__)
@@ -27,11 +27,7 @@ def clear() -> None:
 
 
 def _clear(job: Job) -> None:
-    with available(), using_log():
-        segments = list(Segment.objects.filter(job=job).exclude(path=None))
-    for segment in segments:
-        default_storage.delete(str(segment.path))
     with available(), using_log(5.0):
-        Segment.objects.filter(job=job).update(path=None)
+        remove_all(job)
         Failure.objects.filter(job=job).exclude(event="").update(event="")
         Job.objects.filter(id=job.id).update(segments_until=None)

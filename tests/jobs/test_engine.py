@@ -5,6 +5,7 @@ from collections import Counter
 from time import monotonic
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
@@ -14,6 +15,7 @@ from gateway.audit import log
 from gateway.audit.models import Call, Channel
 from gateway.jobs import control, engine
 from gateway.jobs.engine import work
+from gateway.jobs.inputs import InputUnreachableError
 from gateway.jobs.lease import Lease, claim
 from gateway.jobs.models import Chunk, Failure, Job, State
 from tests.conftest import MESSAGE
@@ -340,10 +342,39 @@ def test_a_full_disk_pauses_the_job(monkeypatch):
 
 def test_intake_comes_first(monkeypatch):
     told = iter([False, False, True])
-    monkeypatch.setattr(engine, "take_in", lambda lease, until: next(told))
+    monkeypatch.setattr(engine, "take_in", lambda lease, until: lease.commit(taken_in=next(told)))
     job = run(make_job(events(10), taken_in=False))
     assert (job.state, job.taken_in, job.accepted) == (State.SUCCEEDED, True, 10)
     assert next(told, None) is None
+
+
+def test_from_the_input_to_the_end(sandbox):
+    content = "\n".join(json.dumps(one) for one in [event(0), event(1, userId=""), event(2)])
+    name = default_storage.save("upload", ContentFile(content.encode()))
+    job = run(make_job([], input=name, taken_in=False))
+    assert (job.state, job.lines, job.faulty, job.events, job.accepted) == (State.SUCCEEDED, 3, 1, 2, 2)
+    assert arrived(sandbox) == ["m-0", "m-2"]
+
+
+def test_an_input_that_is_broken_fails_the_job(sandbox):
+    job = run(make_job([], input="not there", taken_in=False))
+    assert (job.state, job.lease_until) == (State.FAILED, None)
+    assert job.ended_at is not None
+    assert job.reason.startswith("input_missing: ")
+
+
+def test_an_input_that_cannot_be_reached_is_tried_again(monkeypatch):
+    def away(lease, until):
+        raise InputUnreachableError("The bucket does not answer.")
+
+    monkeypatch.setattr(engine, "take_in", away)
+    job = run(make_job([], taken_in=False))
+    assert (job.state, job.tries, job.lease_until) == (State.RUNNING, 1, None)
+    assert job.reason == "input_unreachable: The bucket does not answer."
+    monkeypatch.setattr(engine, "take_in", lambda lease, until: lease.commit(taken_in=True))
+    Job.objects.update(due_at=timezone.now())
+    run(job)
+    assert (job.state, job.reason) == (State.SUCCEEDED, "")
 
 
 def test_a_fault_of_ours_pauses_the_job(monkeypatch):
