@@ -1,8 +1,10 @@
 """The lease: one holder at a time, and nobody else writes."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from gateway.audit.log import LogUnavailableError
@@ -107,3 +109,17 @@ def test_when_the_next_is_due():
     make_job([], due_at=later(-1))
     claim()
     assert next_due() == near.due_at < far.due_at
+
+
+def test_of_many_who_claim_at_once_one_gets_the_job():
+    make_job([])
+    with ThreadPoolExecutor(8) as threads:
+        leases = [found for found in threads.map(lambda _: claimed_and_closed(), range(8)) if found]
+    assert [lease.token for lease in leases] == [1]
+
+
+def claimed_and_closed():
+    try:
+        return claim()
+    finally:
+        connections.close_all()
