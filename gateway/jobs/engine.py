@@ -71,7 +71,7 @@ class Slice:
     def __init__(self, lease: Lease, seconds: float = 60.0) -> None:
         self._lease = lease
         self._ends = monotonic() + seconds
-        self._renew_at = 0.0
+        self._held_since = monotonic()
         self._single = OPERATIONS[lease.job.operation].shape is Shape.EVENT
         self._senders: Senders[tuple[_Flight, list[int], Finding | None]] = Senders(1 if lease.job.ordered else MOST_SENDERS)
         self._cutter = Cutter()
@@ -275,13 +275,12 @@ class Slice:
             for piece in pieces:
                 piece.save()
 
-        until = monotonic() + settings.GATEWAY_LEASE_SECONDS
         while True:
             try:
                 self._commit(write, **changes)
                 break
             except LogUnavailableError:
-                if not self._unsaved or monotonic() > until:
+                if not self._unsaved or monotonic() > self._held_since + settings.GATEWAY_LEASE_SECONDS:
                     raise
                 sleep(self._look_seconds / 2)
         refused = any(piece.failures for piece in self._unsaved)
@@ -294,10 +293,10 @@ class Slice:
 
     def _commit(self, write: Callable[[], None] = lambda: None, **changes: Any) -> None:
         self._lease.commit(write, **changes)
-        self._renew_at = monotonic() + settings.GATEWAY_LEASE_SECONDS / 3
+        self._held_since = monotonic()
 
     def _renew(self) -> None:
-        if monotonic() > self._renew_at:
+        if monotonic() > self._held_since + settings.GATEWAY_LEASE_SECONDS / 3:
             self._commit()
 
     @property

@@ -425,6 +425,14 @@ def test_who_lost_the_lease_sends_nothing_more(sandbox, slices):
     assert Counter(arrived(sandbox)) == Counter(ids(30) + ids(10))
 
 
+def test_a_lease_is_held_for_as_long_as_an_answer_takes(sandbox, settings):
+    settings.GATEWAY_LEASE_SECONDS = 1
+    sandbox.trouble("delay", times=1, seconds=2)
+    job = run(make_job(events(10)))
+    assert (job.state, counts(job)) == (State.SUCCEEDED, (10, 0, 0))
+    assert sandbox.count()["calls"] == 1
+
+
 def test_a_lost_lease_ends_the_work_quietly(sandbox):
     make_job(events(30))
     lease = claim()
@@ -469,6 +477,26 @@ def test_events_that_go_out_one_by_one(sandbox):
     assert (job.state, counts(job), job.chunks) == (State.SUCCEEDED, (250, 0, 0), 3)
     assert Counter(arrived(sandbox)) == Counter(ids(250))
     assert {len(batch) for batch in batches(sandbox)} == {1}
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_pause_among_events_that_go_out_one_by_one(sandbox, slices, ordered):
+    """What is on the wire finishes; what waits for a connection does not go out."""
+    job = make_job(events(90), operation="extract", ordered=ordered)
+    sandbox.trouble("delay", seconds=0.2)
+    slice_ = slices()
+    slice_.step()
+    wait_for(lambda: sandbox.count()["events"])
+    control.pause(job.id, **PERSON)
+    while slice_.step():
+        pass
+    job.refresh_from_db()
+    assert job.state == State.PAUSED
+    assert 0 < job.accepted == len(arrived(sandbox)) < 90
+    sandbox.trouble("delay", seconds=0)
+    control.resume(job.id, **PERSON)
+    assert counts(run(job)) == (90, 0, 0)
+    assert Counter(arrived(sandbox)) == Counter(ids(90))
 
 
 def test_one_by_one_in_order(sandbox):
