@@ -81,8 +81,8 @@ class Slice:
         self._unsaved: list[Piece] = []
         """Pieces of which the database does not know yet what came of them; the counters that go with them follow."""
         self._accepted = self._failed = self._doubtful = 0
-        self._sent: tuple[float, int] = (0.0, 0)
-        """When something went out last, by `time.monotonic`, and how many events."""
+        self._sent: tuple[float, int, int | None] = (0.0, 0, None)
+        """When something went out last, by `time.monotonic`, how many events, and at what rate."""
         self._troubles = 0
         self._pause = ""
         self._later = 0.0
@@ -123,6 +123,9 @@ class Slice:
             self._halt()
             while self._flying:
                 self._collect()
+            for piece in self._unsaved:
+                # What was to go out with the commit that failed did not.
+                piece.row.sending = 0
             if self._unsaved:
                 self._record([])
             if pause:
@@ -193,14 +196,15 @@ class Slice:
                 piece.row.sending = sum(map(len, piece.calls(self._single)))
                 due, now = self._due(job), monotonic()
                 # A little late is made up for, so that the rate is kept on the whole.
-                self._sent = (due if now - due < LOOK_SECONDS else now, piece.row.sending)
+                self._sent = (due if now - due < LOOK_SECONDS else now, piece.row.sending, job.rate)
                 pieces.append(piece)
         return pieces, principal
 
     def _due(self, job: Job) -> float:
         """When the rate lets more go out, by `time.monotonic`."""
-        at, events = self._sent
-        return at + (events / job.rate if job.rate else 0.0)
+        at, events, rate = self._sent
+        # What went out at another rate has had its time by that one.
+        return at + (events / max(job.rate, rate) if job.rate and rate else 0.0)
 
     def _paced(self, job: Job) -> float:
         """Seconds until the rate lets more go out."""

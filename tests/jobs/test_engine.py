@@ -182,6 +182,16 @@ def test_another_rate_holds_within_a_second(sandbox, slices):
     assert arrived(sandbox) == ids(1000)
 
 
+def test_a_lower_rate_holds_from_the_next_chunk_on(slices):
+    job = make_job(events(1000), chunk_events=100)
+    slice_ = slices()
+    slice_.step()
+    control.set_rate(job.id, 5, **PERSON)
+    slice_.step()
+    slice_.step()
+    assert list(Chunk.objects.order_by("number").values_list("events", flat=True)) == [100, 5]
+
+
 # what goes wrong
 
 

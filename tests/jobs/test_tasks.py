@@ -3,13 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from gateway.audit.log import LogUnavailableError
 from gateway.jobs import tasks
-from gateway.jobs.models import Failure, Job, Segment, State
+from gateway.jobs.models import Failure, Format, Job, Segment, State
 from rudderproxy.celery import app
 from tests.jobs.making import arrived, event, events, ids, make_job
 
@@ -94,15 +95,30 @@ def ended(days, **fields):
     return job
 
 
+def upload(content=b"{}"):
+    return default_storage.save("upload", ContentFile(content))
+
+
 def test_the_events_of_a_job_go_after_their_time_and_the_reasons_stay():
-    old, new = ended(1), ended(-1)
+    old, new = ended(1, input=upload()), ended(-1, input=upload())
     tasks.clear()
     assert not default_storage.exists(f"{old.id}/0.ndjson")
     assert default_storage.exists(f"{new.id}/0.ndjson")
+    assert [default_storage.exists(job.input) for job in (old, new)] == [False, True]
     assert [segment.path for segment in Segment.objects.filter(job=old)] == [None]
     assert [(row.event, row.reason) for row in Failure.objects.filter(job=old)] == [("", "missing_user")]
     assert Failure.objects.get(job=new).event != ""
     assert Job.objects.get(id=old.id).segments_until is None
+
+
+def test_an_archive_is_nobodys_to_remove(tmp_path):
+    kept = tmp_path / "archive"
+    kept.mkdir()
+    ended(1, input=str(kept), format=Format.ARCHIVE)
+    ended(1, input="s3://bucket/archive", format=Format.NDJSON)
+    tasks.clear()
+    assert kept.exists()
+    assert not Job.objects.exclude(segments_until=None).exists()
 
 
 def test_a_file_that_cannot_be_removed_is_tried_again(monkeypatch):
