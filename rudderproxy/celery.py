@@ -19,7 +19,7 @@ TRANSPORT_ALIASES["embedded"] = "rudderproxy.broker:Transport"
 
 app = Celery("rudderproxy")
 app.config_from_object("rudderproxy.celery_settings")
-app.autodiscover_tasks(["gateway.audit"])
+app.autodiscover_tasks(["gateway.audit", "gateway.jobs"])
 
 
 @worker_process_init.connect

@@ -36,4 +36,14 @@ beat_schedule = {
         "schedule": 10.0,
         "options": {"expires": 10},
     },
+    "ring-for-jobs": {
+        "task": "gateway.jobs.tasks.ring",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
+    "clear-jobs": {
+        "task": "gateway.jobs.tasks.clear",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
 }

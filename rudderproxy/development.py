@@ -59,7 +59,7 @@ def main() -> None:
     manager.add_process("mcp", f"{python} run_mcp", env=env, cwd=str(environment.BASE_DIR))
     # Celery warns of root at length, and says so much else at its start that the address would be out of sight.
     worker = (
-        "-W ignore::UserWarning:celery.platforms -m celery -A rudderproxy --quiet worker --beat --pool threads --concurrency 1 --loglevel WARNING"
+        "-W ignore::UserWarning:celery.platforms -m celery -A rudderproxy --quiet worker --beat --pool threads --concurrency 2 --loglevel WARNING"
     )
     worker += " --without-gossip --without-mingle"
     manager.add_process("worker", f"{sys.executable} {worker}", env=env, cwd=str(environment.BASE_DIR))

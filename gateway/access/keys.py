@@ -4,7 +4,8 @@ import hmac
 import os
 import secrets
 import string
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 from getpass import getuser
 from hashlib import sha256
 from time import monotonic
@@ -78,6 +79,29 @@ def verify(key: str) -> Principal | None:
     return known.principal if same else None
 
 
+class NoKeyError(Exception):
+    """A client has no key for this. `code` and text say why."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def principal_of(client_id: str, operation: str, source: str) -> Principal:
+    """A client by any of its keys in force that may use the operation, and send to the source.
+
+    Without a source ("") it may send where any of these keys may. Raises NoKeyError, LogUnavailableError.
+    """
+    with log.available(), using_log():
+        rows = list(ApiKey.objects.select_related("client").filter(client=uuid.UUID(client_id), revoked_at=None).order_by("id"))
+    if rows and rows[0].client.disabled:
+        raise NoKeyError("client_disabled", f"The client {rows[0].client.name} is disabled.")
+    found = [principal for row in rows if (principal := _principal(row)).may_use(operation) and (not source or principal.may_send_to(source))]
+    if not found:
+        raise NoKeyError("no_key", f"The client has no key in force that may use {operation}{f' and send to {source}' if source else ''}.")
+    return found[0] if source else replace(found[0], sources=frozenset().union(*(one.sources for one in found)))
+
+
 def is_remembered(key: str) -> bool:
     """Whether `verify` can tell without the database."""
     known = _remembered.get(key[:_PREFIX_LENGTH])
@@ -104,10 +128,14 @@ def _look_up(prefix: str) -> _Remembered:
         return _Remembered(0.0, _NO_KEY, None)
     principal = None
     if row.revoked_at is None and not row.client.disabled:
-        principal = Principal(str(row.client_id), row.client.name, row.prefix, words(row.operations), words(row.sources), words(row.scopes))
+        principal = _principal(row)
     known = _Remembered(monotonic() + REMEMBERED_SECONDS, row.sha256, principal)
     _remembered[prefix] = known
     return known
+
+
+def _principal(row: ApiKey) -> Principal:
+    return Principal(str(row.client_id), row.client.name, row.prefix, words(row.operations), words(row.sources), words(row.scopes))
 
 
 def _is_prefix(text: str) -> bool:

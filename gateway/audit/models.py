@@ -142,6 +142,11 @@ class Verb(models.TextChoices):
     KEY_REVOKED = "key_revoked", "Key revoked"
     CLIENT_DISABLED = "client_disabled", "Client disabled"
     CLIENT_ENABLED = "client_enabled", "Client enabled"
+    JOB_MADE = "job_made", "Job made"
+    JOB_PAUSED = "job_paused", "Job paused"
+    JOB_RESUMED = "job_resumed", "Job resumed"
+    JOB_CANCELLED = "job_cancelled", "Job cancelled"
+    JOB_RATE_CHANGED = "job_rate_changed", "Job's rate changed"
 
 
 class Action(AppendOnlyModel):

@@ -134,5 +134,10 @@ def _headers(submission: Submission, source: str, reading: Reading) -> dict[str,
     if not user and submission.operation.credential is Credential.WRITE_KEY:
         user, password = settings.RUDDERSTACK_WRITE_KEYS[source], ""
     if user:
-        headers["Authorization"] = f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+        headers["Authorization"] = basic(user, password)
     return headers
+
+
+def basic(user: str, password: str) -> str:
+    """The value of an Authorization header."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"

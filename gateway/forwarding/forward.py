@@ -82,6 +82,8 @@ def _begin(submission: Submission) -> Call:
         source=hide(submission.header(SOURCE)),
         destination=hide(submission.header(DESTINATION)),
         headers=masked_headers(submission.headers),
+        job=submission.job,
+        chunk=submission.chunk,
     )
 
 

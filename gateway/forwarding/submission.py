@@ -1,5 +1,6 @@
 """What a door hands in: who wants to send what."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
@@ -18,7 +19,7 @@ class Submission:
 
     `query` is the query string to send on, percent-encoded; RudderStack looks at none.
     `refusal` is what the door found wrong with it, beside the body: it is recorded, and nothing is sent.
-    `cancellation` tells when nobody waits for the answer any more.
+    `cancellation` tells when nobody waits for the answer any more. `job` and `chunk` say which part of which job it is, if it is one.
     """
 
     principal: Principal
@@ -33,6 +34,8 @@ class Submission:
     dry_run: bool = False
     refusal: Refusal | None = None
     cancellation: Cancellation | None = None
+    job: uuid.UUID | None = None
+    chunk: int | None = None
     started: float = field(default_factory=monotonic)
 
     def header(self, name: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
@@ -12,10 +12,8 @@ from django.utils import timezone
 
 from gateway.audit.database import using_log
 from gateway.audit.log import available
-from gateway.jobs.models import Job, State, due
+from gateway.jobs.models import Job, State, due, free
 
-_LOOKED_AT: Final = 20
-"""Due jobs that are tried for, of which others may be quicker."""
 _DATABASE_SECONDS: Final = 5.0
 
 
@@ -67,17 +65,26 @@ def claim() -> Lease | None:
     """The most urgent job that is due and free, taken; None where there is none. Raises LogUnavailableError."""
     now = timezone.now()
     with _database():
-        for job in due(now)[:_LOOKED_AT]:
-            token = job.lease_token + 1
-            changes: dict[str, Any] = {"lease_token": token, "lease_until": _until()}
+        if not due(now).exists():
+            return None
+        with transaction.atomic():
+            # A process that is stopped in the middle of a write must not hold up the jobs of others.
+            job = due(now).select_for_update(skip_locked=True).first()
+            if job is None:
+                return None
+            job.lease_token += 1
+            job.lease_until = _until()
             if job.state == State.QUEUED:
-                changes |= {"state": State.RUNNING, "started_at": job.started_at or now, "reason": ""}
-            taken = due(now).filter(id=job.id, lease_token=job.lease_token, state=job.state).order_by().update(**changes)
-            if taken:
-                for name, value in changes.items():
-                    setattr(job, name, value)
-                return Lease(job, token)
-    return None
+                job.state, job.started_at, job.reason = State.RUNNING, job.started_at or now, ""
+            job.save(update_fields=["lease_token", "lease_until", "state", "started_at", "reason"])
+    return Lease(job, job.lease_token)
+
+
+def next_due() -> datetime | None:
+    """When the next job that nobody holds is due, perhaps long ago; None where there is none. Raises LogUnavailableError."""
+    with _database():
+        at: datetime | None = free(timezone.now()).aggregate(at=models.Min("due_at"))["at"]
+    return at
 
 
 def _until() -> Any:

@@ -44,7 +44,8 @@ class Job(models.Model):
 
     `input` names the upload in storage, or the directory or address of an archive. Times are UTC, `rate` is events a second.
     `lines`, `faulty`, `events`, `bytes`, `without_message_id` are of the input; `accepted`, `failed`, `possible_duplicates` of the sending;
-    `delivered` and `undelivered` of RudderStack's job status. `reason` says why it is in its state, as a code and a sentence.
+    `delivered` and `undelivered` of RudderStack's job status. `next_event` is the first that is in none of the `chunks` yet.
+    `reason` says why it is in its state, as a code and a sentence.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -147,7 +148,7 @@ class Chunk(models.Model):
     """Consecutive events of one segment that are sent together. `offset` is in bytes within the segment.
 
     `parts` are the stretches of it that are still to send, as JSON: [[first, end], …], counted within the chunk; "" when it is done.
-    `sending` counts events that may be on the wire: of a chunk found so after a crash they may have arrived.
+    `sending` counts events that may be on the wire: of a chunk found so after a crash they may have arrived. `failed` were refused.
     """
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="chunk_rows")
@@ -159,6 +160,7 @@ class Chunk(models.Model):
     events = models.PositiveIntegerField()
     parts = models.TextField(blank=True)
     sending = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["job", "number"], name="chunk_number")]
@@ -191,7 +193,11 @@ class Failure(models.Model):
         return f"{self.job_id} line {self.line}: {self.reason}"
 
 
+def free(now: datetime) -> Any:
+    """Jobs with something to do that nobody works on."""
+    return Job.objects.filter(models.Q(lease_until=None) | models.Q(lease_until__lt=now), state__in=AT_WORK)
+
+
 def due(now: datetime) -> Any:
     """Jobs that somebody could work on now, the most urgent first."""
-    free = models.Q(lease_until=None) | models.Q(lease_until__lt=now)
-    return Job.objects.filter(free, state__in=AT_WORK, due_at__lte=now).order_by("-priority", "due_at", "id")
+    return free(now).filter(due_at__lte=now).order_by("-priority", "due_at", "id")

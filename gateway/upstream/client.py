@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from time import monotonic
 from typing import Final
+from urllib.parse import quote
 
 import pybreaker
 import requests
@@ -59,6 +60,11 @@ def post(path: str, headers: Mapping[str, str], body: bytes, cancellation: Cance
             return _exchange("POST", path, headers, body, flight, started)
     except pybreaker.CircuitBreakerError:
         raise SendError("circuit_open", flight, started, retry_after=math.ceil(settings.GATEWAY_BREAKER_SECONDS)) from None
+
+
+def job_status(job_run: str, headers: Mapping[str, str], seconds: float = 5.0) -> Reply:
+    """What RudderStack's job status says of a job run. Raises SendError."""
+    return _exchange("GET", f"/internal/v2/job-status/{quote(job_run, safe='')}", headers, b"", _flight(seconds), monotonic())
 
 
 def state(seconds: float = 1.0) -> str:
