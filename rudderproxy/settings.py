@@ -145,6 +145,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TAGS": [
         {"name": "operations", "description": "Forwarded to RudderStack, and recorded."},
         {"name": "calls", "description": "The audit log."},
+        {"name": "jobs", "description": "Long replays and extracts."},
         {"name": "health", "description": "For load balancers and probes."},
     ],
     "SERVE_INCLUDE_SCHEMA": False,
@@ -153,6 +154,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "ResultEnum": "gateway.audit.view.STATES",
         "OperationEnum": "gateway.api.serializers.OPERATION_CHOICES",
         "ChannelEnum": "gateway.audit.models.Channel",
+        "JobStateEnum": "gateway.jobs.models.State",
+        "JobFormatEnum": "gateway.api.jobs.FORMATS",
     },
     "APPEND_COMPONENTS": {
         "securitySchemes": {

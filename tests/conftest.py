@@ -152,6 +152,9 @@ class Rest:
     def get(self, path: str, headers: dict[str, str] | None = None) -> Any:
         return self._client.get(path, headers=self._headers(headers))
 
+    def post(self, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Any:
+        return self._client.post(path, data=body, content_type="application/x-ndjson", headers=self._headers(headers))
+
     def request(self, method: str, path: str, body: bytes = b"") -> Any:
         return self._client.generic(method, path, body, headers=self._headers(None))
 

@@ -15,7 +15,7 @@ from gateway.access.principal import Principal
 from gateway.api.authentication import principal_of
 from gateway.api.operation import present
 from gateway.api.problems import Problem
-from gateway.api.received import address_of
+from gateway.api.received import address_of, upload_of
 from gateway.api.serializers import OPERATION_CHOICES
 from gateway.audit.database import using_log
 from gateway.audit.log import available
@@ -25,15 +25,16 @@ from gateway.forwarding.admission import PASSED_ON, SOURCE
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.forward import refuse
 from gateway.forwarding.submission import Submission
-from gateway.ingress.trouble import Trouble
 from gateway.jobs import control, making
-from gateway.jobs.formats import detect
+from gateway.jobs.formats import InputError, detect
 from gateway.jobs.making import Wishes
 from gateway.jobs.models import Failure, Format, Job, State
 from gateway.jobs.shape import shape
 from gateway.jobs.tasks import wake
 from gateway.operations import OPERATIONS
 
+FORMATS: Final = [choice for choice in Format.choices if choice[0] != Format.ARCHIVE]
+"""Not an archive: its input is a place that the gateway's machine can read, and so for who is on it."""
 _HEADERS: Final = (SOURCE, *PASSED_ON)
 _FAILURES: Final = 10_000
 """Failures in one answer; `after` asks for those after it."""
@@ -43,7 +44,7 @@ class JobOrder(serializers.Serializer[Any]):
     """How a job is to be done."""
 
     operation = serializers.ChoiceField(choices=OPERATION_CHOICES)
-    format = serializers.ChoiceField(choices=Format.choices, required=False, help_text="How the body is written; found out by looking without it.")
+    format = serializers.ChoiceField(choices=FORMATS, required=False, help_text="How the body is written; found out by looking without it.")
     dry_run = serializers.BooleanField(default=False, help_text="Read and check everything exactly; send nothing.")
     ordered = serializers.BooleanField(default=True, help_text="One chunk at a time, in order; else up to 16 at once.")
     rate = serializers.IntegerField(required=False, min_value=1, max_value=1_000_000, help_text="Events a second, at most.")
@@ -62,6 +63,19 @@ class JobsQuery(serializers.Serializer[Any]):
     operation = serializers.ChoiceField(choices=OPERATION_CHOICES, required=False)
     cursor = serializers.UUIDField(required=False, help_text="Given by `next`.")
     limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
+
+
+class RateQuery(serializers.Serializer[Any]):
+    """Another rate."""
+
+    rate = serializers.IntegerField(required=False, min_value=1, max_value=1_000_000, help_text="Events a second; without it as many as go.")
+
+
+class FailuresQuery(serializers.Serializer[Any]):
+    """Which failures."""
+
+    reason = serializers.CharField(required=False, max_length=64)
+    after = serializers.IntegerField(default=0, min_value=0, max_value=2**62, help_text="Failures after the one with this id.")
 
 
 class JobsView(APIView):
@@ -90,16 +104,18 @@ class JobsView(APIView):
         """A job of the body: NDJSON, a JSON array, or an object with `batch`, each also gzipped."""
         principal = principal_of(request._request)
         values = _given(JobOrder, request)
-        trouble: Trouble | None = getattr(request._request, "trouble", None)
         submission = _submission(request._request, principal, values)
         try:
-            if trouble:
-                raise _of_upload(trouble)
             wishes = Wishes(**{name: values[name] for name in Wishes.__dataclass_fields__ if name in values})
-            content = request._request._stream  # type: ignore[attr-defined]
-            job = making.from_upload(submission, content, Format(values["format"]) if "format" in values else detect(content, settings.GATEWAY_MAX_BODY_BYTES), wishes)
+            content = upload_of(request._request)
+            form = Format(values["format"]) if "format" in values else detect(content, settings.GATEWAY_MAX_BODY_BYTES)
+            job = making.from_upload(submission, content, form, wishes)
+        except InputError as error:
+            return present(refuse(submission, Refusal(400, error.reason, str(error))))
         except Refusal as refusal:
             return present(refuse(submission, refusal))
+        except OSError:
+            raise Problem(503, "no_disk", "The gateway cannot keep the input: its storage takes no more. Nothing was kept.") from None
         wake()
         return Response(shape(job), status=202, headers={"Location": f"/v1/jobs/{job.id}"})
 
@@ -125,10 +141,7 @@ class JobControlView(APIView):
         job = _job(principal, job_id)
         try:
             if verb == "rate":
-                value = request.query_params.get("rate", "")
-                if value and not (value.isascii() and value.isdecimal() and 1 <= int(value[:8]) <= 1_000_000):
-                    raise Problem(400, "bad_parameter", "rate must be a whole number of events a second, or empty for as fast as it goes.")
-                job = control.set_rate(job.id, int(value) if value else None, actor=principal.name, channel=Channel.REST)
+                job = control.set_rate(job.id, _given(RateQuery, request).get("rate"), actor=principal.name, channel=Channel.REST)
             else:
                 job = _CONTROLS[verb](job.id, actor=principal.name, channel=Channel.REST)
         except control.TransitionError as error:
@@ -145,10 +158,10 @@ class FailuresView(APIView):
     def get(self, request: Request, job_id: uuid.UUID) -> HttpResponse:
         """As NDJSON, in the order of the input; `event` is the line as it was."""
         job = _job(principal_of(request._request), job_id)
-        after = request.query_params.get("after", "0")
-        found = Failure.objects.filter(job=job, id__gt=int(after) if after.isascii() and after.isdecimal() else 0)
-        if reason := request.query_params.get("reason"):
-            found = found.filter(reason=reason)
+        values = _given(FailuresQuery, request)
+        found = Failure.objects.filter(job=job, id__gt=values["after"])
+        if "reason" in values:
+            found = found.filter(reason=values["reason"])
         with available(), using_log():
             rows = list(found.order_by("id").values("id", "file", "line", "reason", "pointer", "detail", "event")[:_FAILURES])
         lines = [json.dumps(row, ensure_ascii=False) for row in rows]
@@ -179,12 +192,6 @@ def _submission(request: HttpRequest, principal: Principal, values: dict[str, An
         idempotency_key=request.headers.get("Idempotency-Key"),
         dry_run=values["dry_run"],
     )
-
-
-def _of_upload(trouble: Trouble) -> Refusal:
-    if trouble is not Trouble.TOO_LARGE:
-        return trouble.refusal()
-    return Refusal(413, "upload_too_large", f"An upload may have at most {settings.GATEWAY_MAX_UPLOAD_BYTES:,} bytes (GATEWAY_MAX_UPLOAD_BYTES).")
 
 
 def _job(principal: Principal, job_id: uuid.UUID) -> Job:

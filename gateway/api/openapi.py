@@ -18,12 +18,15 @@ from rest_framework.views import APIView
 
 from gateway.api.calls import CallsQuery, CallsView, CallView
 from gateway.api.health import HealthView, ReadyView
+from gateway.api.jobs import FailuresQuery, FailuresView, JobControlView, JobOrder, JobsQuery, JobsView, JobView, RateQuery
 from gateway.api.operation import view_of
 from gateway.api.serializers import (
     CallListSerializer,
     CallSerializer,
     DryRunSerializer,
     HealthSerializer,
+    JobListSerializer,
+    JobSerializer,
     ProblemSerializer,
     ReadySerializer,
     ResultSerializer,
@@ -137,6 +140,61 @@ _call = extend_schema(
     parameters=[_REQUEST_ID, _CHALLENGE, OpenApiParameter("call_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The audit id.")],
     responses={200: OpenApiResponse(CallSerializer, "The call."), **_problems(401, 404, 405, 503)},
 )
+_JOB_ID: Final = OpenApiParameter("job_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The job's id.")
+_LOCATION: Final = OpenApiParameter("Location", str, OpenApiParameter.HEADER, response=[202], description="Where the job is.")
+_jobs = extend_schema(
+    operation_id="list_jobs",
+    summary="List jobs",
+    description="The jobs that the key may see, newest first: its client's own, all with the scope audit.",
+    tags=["jobs"],
+    parameters=[JobsQuery, _REQUEST_ID, _CHALLENGE],
+    responses={200: OpenApiResponse(JobListSerializer, "One page."), **_problems(400, 401, 405, 503)},
+)
+_new_job = extend_schema(
+    operation_id="make_job",
+    summary="Make a job",
+    description="A job of the body, which may be larger than memory: NDJSON, a JSON array, or an object with `batch`; each also gzipped.",
+    tags=["jobs"],
+    parameters=[
+        JobOrder,
+        *(one for one in _INPUTS if one.name in ("X-Rudder-Source-Id", "X-Rudder-Destination-Id", "Idempotency-Key")),
+        *_COMMON,
+        _LOCATION,
+    ],
+    request={"application/x-ndjson": {"type": "string", "description": "One event a line."}},
+    responses={(202, "application/json"): OpenApiResponse(JobSerializer, "The job."), **_problems(400, 401, 403, 405, 408, 413, 422, 503)},
+)
+_job = extend_schema(
+    operation_id="get_job",
+    summary="Get one job",
+    description="One job and its progress, if the key may see it.",
+    tags=["jobs"],
+    parameters=[_REQUEST_ID, _CHALLENGE, _JOB_ID],
+    responses={200: OpenApiResponse(JobSerializer, "The job."), **_problems(401, 404, 405, 503)},
+)
+_failures = extend_schema(
+    operation_id="list_failures",
+    summary="Events that were not taken",
+    description="As NDJSON, in the order of the input, at most 10,000: each with its line, reason, pointer, and the event as it was.",
+    tags=["jobs"],
+    parameters=[_REQUEST_ID, _CHALLENGE, _JOB_ID, FailuresQuery],
+    responses={(200, "application/x-ndjson"): OpenApiResponse(OpenApiTypes.STR, "The failures."), **_problems(400, 401, 404, 405, 503)},
+)
+
+
+def _control(verb: str, description: str, *parameters: Any) -> type[APIView]:
+    schema = extend_schema(
+        operation_id=f"{verb}_job",
+        summary=f"{verb.capitalize()} a job" if verb != "rate" else "Change a job's rate",
+        description=f"{description} In force within a second.",
+        tags=["jobs"],
+        parameters=[_REQUEST_ID, _CHALLENGE, _JOB_ID, *parameters],
+        request=None,
+        responses={200: OpenApiResponse(JobSerializer, "The job."), **_problems(400, 401, 404, 405, 409, 503)},
+    )
+    return extend_schema_view(post=schema)(type(f"{verb.capitalize()}JobView", (JobControlView,), {}))
+
+
 _health = extend_schema(
     operation_id="healthz",
     summary="Alive",
@@ -161,6 +219,15 @@ _ready = extend_schema(
 )
 calls_view: Final = extend_schema_view(get=_calls)(CallsView)
 call_view: Final = extend_schema_view(get=_call)(CallView)
+jobs_view: Final = extend_schema_view(get=_jobs, post=_new_job)(JobsView)
+job_view: Final = extend_schema_view(get=_job)(JobView)
+failures_view: Final = extend_schema_view(get=_failures)(FailuresView)
+control_views: Final = {
+    "pause": _control("pause", "Send nothing more until it is resumed."),
+    "resume": _control("resume", "Go on."),
+    "cancel": _control("cancel", "End it; what was sent stays sent."),
+    "rate": _control("rate", "So many events a second at most.", RateQuery),
+}
 health_view: Final = extend_schema_view(get=_health)(HealthView)
 ready_view: Final = extend_schema_view(get=_ready)(ReadyView)
 

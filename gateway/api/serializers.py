@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from gateway.audit.models import Channel
 from gateway.audit.view import STATES
+from gateway.jobs.models import State
 from gateway.operations import OPERATIONS
 
 OPERATION_CHOICES: Final = [(operation.name, operation.description) for operation in OPERATIONS.values()]
@@ -91,6 +92,44 @@ class CallListSerializer(serializers.Serializer[Any]):
     """One page."""
 
     results = CallSerializer(many=True)
+    next = serializers.URLField(allow_null=True, help_text="The next page, or null.")
+
+
+class JobSerializer(serializers.Serializer[Any]):
+    """One job."""
+
+    id = serializers.UUIDField()
+    state = serializers.ChoiceField(choices=State.choices)
+    reason = serializers.CharField(allow_null=True, help_text="Why it is in this state: a code and a sentence.")
+    operation = serializers.ChoiceField(choices=OPERATION_CHOICES)
+    source = serializers.CharField(allow_null=True)  # type: ignore[assignment]
+    client = serializers.CharField(allow_blank=True)
+    actor = serializers.CharField()
+    dry_run = serializers.BooleanField()
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+    rate = serializers.IntegerField(allow_null=True, help_text="Events a second, at most.")
+    ordered = serializers.BooleanField()
+    priority = serializers.IntegerField()
+    events = serializers.IntegerField(help_text="Good events of the input, as far as it is taken in.")
+    bytes = serializers.IntegerField()
+    lines = serializers.IntegerField()
+    taken_in = serializers.BooleanField(help_text="Whether the whole input was read.")
+    without_message_id = serializers.IntegerField(help_text="Events that got a stable messageId from the gateway.")
+    submitted = serializers.IntegerField()
+    accepted = serializers.IntegerField()
+    refused = serializers.IntegerField(help_text="Events not taken, faulty lines included.")
+    delivered = serializers.IntegerField(allow_null=True, help_text="As RudderStack reports it; null where it does not.")
+    failed = serializers.IntegerField(allow_null=True, help_text="As RudderStack reports it; null where it does not.")
+    possible_duplicates = serializers.IntegerField(help_text="Events that may have been sent twice, with the same messageId.")
+    job_run_id = serializers.CharField(allow_null=True)
+
+
+class JobListSerializer(serializers.Serializer[Any]):
+    """One page."""
+
+    results = JobSerializer(many=True)
     next = serializers.URLField(allow_null=True, help_text="The next page, or null.")
 
 

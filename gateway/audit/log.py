@@ -145,7 +145,7 @@ def as_json(rows: Iterable[dict[str, str]]) -> str:
     return f"[{', '.join(kept)}]" if kept else ""
 
 
-def clean(row: AppendOnlyModel) -> None:
+def clean(row: models.Model) -> None:
     """Make every text of a row storable, in place: what is compared before it is written must be what is written."""
     for name, length in _texts(type(row)):
         value = getattr(row, name)
@@ -154,7 +154,7 @@ def clean(row: AppendOnlyModel) -> None:
 
 
 @lru_cache
-def _texts(model: type[AppendOnlyModel]) -> list[tuple[str, int]]:
+def _texts(model: type[models.Model]) -> list[tuple[str, int]]:
     """The fields that hold text, and how much each takes."""
     fields = [field for field in model._meta.concrete_fields if isinstance(field, models.CharField | models.TextField)]
     return [(field.attname, field.max_length or _LONGEST_TEXT) for field in fields]

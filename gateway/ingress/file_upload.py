@@ -5,6 +5,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from django.conf import settings
@@ -33,7 +34,7 @@ class FileUpload:
     def stream(self) -> BinaryIO:
         """What arrived, from its beginning. Its `name` is the file's path."""
         if self._file is None:
-            settings.MEDIA_ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)
+            Path(settings.MEDIA_ROOT).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = tempfile.NamedTemporaryFile(dir=settings.MEDIA_ROOT, prefix="incoming-")  # type: ignore[assignment]  # noqa: SIM115
         file: BinaryIO = self._file  # type: ignore[assignment]
         file.seek(0)

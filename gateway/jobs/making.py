@@ -1,12 +1,13 @@
 """Making a job: who may, from what input, and only once under one Idempotency-Key."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import BinaryIO, Final
 
+from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.utils import timezone
@@ -45,6 +46,8 @@ def from_upload(submission: Submission, content: BinaryIO, format_: Format, wish
     Raises Refusal (400, 403, 409, 422), LogUnavailableError, OSError where the storage takes nothing.
     """
     source, digest = _check(submission), _digest(content)
+    if not content.tell():
+        raise Refusal(400, "empty_input", "There is nothing in the input. No job was made.")
     if earlier := _earlier(submission, digest):
         return earlier
     job_id = new_id()
@@ -128,10 +131,9 @@ def _pieces(content: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
-def _movable(content: BinaryIO) -> File[bytes]:
-    """For storage; a file of its own on the same disk is moved there, not copied."""
-    file: File[bytes] = File(content)
-    name = getattr(content, "name", None)
-    if isinstance(name, str) and os.path.exists(name):  # noqa: PTH110
+def _movable(content: BinaryIO) -> "File[bytes]":
+    """For storage. What came over HTTP lies in a temporary file beside it, which is moved there, not copied."""
+    file, name = File(content), getattr(content, "name", "")
+    if isinstance(name, str) and Path(name).parent == Path(settings.MEDIA_ROOT):
         file.temporary_file_path = lambda: name  # type: ignore[attr-defined]
     return file

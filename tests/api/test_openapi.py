@@ -26,7 +26,9 @@ def test_it_is_served_as_json(client, db):
 
 def test_it_has_every_route_with_schema_example_and_problems():
     paths = json.loads(document())["paths"]
-    assert {f"/{operation.path}" for operation in OPERATIONS.values()} | {"/v1/calls", "/v1/calls/{call_id}", "/healthz", "/readyz"} == set(paths)
+    operations = {f"/{operation.path}" for operation in OPERATIONS.values()}
+    jobs = {"/v1/jobs", "/v1/jobs/{job_id}", *(f"/v1/jobs/{{job_id}}/{name}" for name in ("failures", "pause", "resume", "cancel", "rate"))}
+    assert operations | jobs | {"/v1/calls", "/v1/calls/{call_id}", "/healthz", "/readyz"} == set(paths)
     for operation in OPERATIONS.values():
         post = paths[f"/{operation.path}"]["post"]
         content = post["requestBody"]["content"]["application/json"]

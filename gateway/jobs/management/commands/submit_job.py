@@ -22,7 +22,7 @@ from gateway.forwarding.admission import DESTINATION, SOURCE
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.submission import Submission
 from gateway.jobs import making
-from gateway.jobs.formats import detect
+from gateway.jobs.formats import InputError, detect
 from gateway.jobs.making import Wishes
 from gateway.jobs.models import Job
 from gateway.jobs.tasks import wake
@@ -69,12 +69,15 @@ class Command(BaseCommand):
             job = self._make(self._submission(options), wishes, options)
         except Refusal as refusal:
             raise CommandError(refusal.detail) from None
+        except InputError as error:
+            raise CommandError(str(error)) from None
         except LogUnavailableError:
             raise CommandError("the database cannot be used, so no job was made") from None
         except OSError as error:
             raise CommandError(f"{error.filename or options['file']}: {error.strerror or error}") from None
         wake()
         self.stdout.write(str(job.id))
+        self.stdout.flush()
         if options["follow"]:
             self._follow(job)
 

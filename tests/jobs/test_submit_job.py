@@ -1,0 +1,86 @@
+"""manage.py submit_job: the id alone on a line, progress on stderr, and what cannot be."""
+
+import gzip
+import json
+import uuid
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from gateway.audit.models import Action, Channel
+from gateway.jobs import engine
+from gateway.jobs.lease import claim
+from gateway.jobs.management.commands import submit_job
+from gateway.jobs.models import Job
+from tests.conftest import EVENT
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def events(storage, tmp_path):
+    path = tmp_path / "events.ndjson"
+    path.write_text("".join(json.dumps({**EVENT, "messageId": f"m-{number}"}) + "\n" for number in range(3)))
+    return path
+
+
+def test_it_prints_the_id_and_the_job_is_done_in_the_name_of_who_runs_it(events, sandbox, capsys):
+    call_command("submit_job", str(events), "--operation", "replay", "--job-run-id", "none", "--rate", "1000")
+    job = Job.objects.get()
+    assert uuid.UUID(capsys.readouterr().out.strip()) == job.id
+    assert (job.client, job.channel, job.rate, job.job_run_id, Action.objects.get().channel) == ("", Channel.CLI, 1000, "", Channel.CLI)
+    engine.work(claim(), 30)
+    job.refresh_from_db()
+    assert (job.state, job.accepted) == ("succeeded", 3)
+    assert events.exists()
+
+
+def test_it_follows_to_the_end(events, sandbox, capsys, monkeypatch):
+    monkeypatch.setattr(submit_job.time, "sleep", lambda seconds: engine.work(claim(), 30))
+    call_command("submit_job", str(events), "--operation", "replay", "--job-run-id", "none", "--follow")
+    assert "succeeded: 3 of 3 events (100%)" in capsys.readouterr().err
+
+
+def test_ctrl_c_leaves_the_job_and_says_where_it_is(events, sandbox, capsys, monkeypatch):
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(submit_job.time, "sleep", interrupt)
+    call_command("submit_job", str(events), "--operation", "replay", "--follow")
+    shown = capsys.readouterr()
+    assert f"/v1/jobs/{shown.out.strip()}" in shown.err
+    assert Job.objects.get().state == "queued"
+
+
+def test_an_archive_by_time(storage, tmp_path, sandbox, capsys):
+    folder = tmp_path / "archive" / "src-1" / "gw" / "2026-11-24" / "6" / "node"
+    folder.mkdir(parents=True)
+    rows = [
+        {
+            "userId": "k",
+            "payload": {**EVENT, "messageId": f"m-{minute}"},
+            "createdAt": f"2026-11-24T06:{minute:02}:00.000000Z",
+            "messageId": f"m-{minute}",
+        }
+        for minute in range(4)
+    ]
+    name = f"1795500000_1795500180_ws-1_{uuid.uuid4()}.json.gz"
+    (folder / name).write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    times = ["--from", "2026-11-24T06:01Z", "--to", "2026-11-24T06:03Z"]
+    call_command("submit_job", "--archive", str(tmp_path / "archive"), *times, "--operation", "replay", "--job-run-id", "none")
+    engine.work(claim(), 30)
+    assert (Job.objects.get().state, Job.objects.get().accepted) == ("succeeded", 2), Job.objects.get().reason
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--operation", "replay"], "name a file"),
+        (["nowhere.ndjson", "--operation", "replay"], "nowhere.ndjson: No such file"),
+        (["--archive", "x", "--from", "soon", "--operation", "replay"], "--from must be a time"),
+    ],
+)
+def test_what_cannot_be_says_why(db, storage, arguments, says):
+    with pytest.raises(CommandError, match=says):
+        call_command("submit_job", *arguments)
+    assert not Job.objects.exists()
