@@ -5,6 +5,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -28,6 +29,7 @@ class FileUpload:
         self._receive = receive
         self._limit = limit
         self._file: BinaryIO | None = None
+        self._path = ""
         self.trouble: Trouble | None = None
 
     @property
@@ -35,10 +37,11 @@ class FileUpload:
         """What arrived, from its beginning. Its `name` is the file's path."""
         if self._file is None:
             Path(settings.MEDIA_ROOT).mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = tempfile.NamedTemporaryFile(dir=settings.MEDIA_ROOT, prefix="incoming-")  # type: ignore[assignment]  # noqa: SIM115
-        file: BinaryIO = self._file  # type: ignore[assignment]
-        file.seek(0)
-        return file
+            descriptor, self._path = tempfile.mkstemp(dir=settings.MEDIA_ROOT, prefix="incoming-")
+            os.close(descriptor)
+            self._file = Path(self._path).open("w+b")  # noqa: SIM115 - until `let_go`
+        self._file.seek(0)
+        return self._file
 
     async def take_in(self, is_known: Callable[[str], Awaitable[bool]]) -> None:
         """Take it in."""
@@ -60,11 +63,9 @@ class FileUpload:
     def let_go(self) -> None:
         """The file goes, unless somebody has moved it away."""
         if self._file is not None:
-            try:
+            with suppress(OSError):  # what the disk had no room for
                 self._file.close()
-            except FileNotFoundError:
-                pass
-            self._file = None
+            Path(self._path).unlink(missing_ok=True)
 
     async def _read(self) -> None:
         file, size, gathered, more = self.stream, 0, bytearray(), True

@@ -2,12 +2,15 @@
 
 import asyncio
 import gc
+import json
 import tracemalloc
 
 import pytest
+from django.db import connections
 
 from gateway.api.front import Front
 from gateway.ingress.upload import ANYBODYS
+from tests.conftest import EVENT
 
 REPLAY = "/v1/internal/v1/replay"
 
@@ -100,6 +103,9 @@ def part(content, more=False):
     return {"type": "http.request", "body": content, "more_body": more}
 
 
+CHUNKED = (b"transfer-encoding", b"chunked")
+
+
 def length(size):
     return (b"content-length", str(size).encode())
 
@@ -117,3 +123,18 @@ def test_a_body_is_not_kept_beyond_its_answer(front):
     finally:
         tracemalloc.stop()
         gc.enable()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_upload_for_a_job_goes_through_a_file(make_key, settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    front = Front()
+    headers = [(b"authorization", f"Bearer {make_key()}".encode()), CHUNKED]
+    line = json.dumps(EVENT).encode() + b"\n"
+    status, _, content = ask(front, "/v1/jobs", headers=headers, query=b"operation=replay", messages=[part(line * 5000, True), part(line)])
+    assert status == 202, content
+    assert sum(path.stat().st_size for path in (tmp_path / "uploads").iterdir()) == 5001 * len(line)
+    assert [path.name for path in tmp_path.iterdir()] == ["uploads"]
+    status, _, content = ask(front, "/v1/jobs", headers=headers, query=b"operation=replay", messages=[part(line, True), {"type": "http.disconnect"}])
+    assert (status, json.loads(content)["reason"]) == (400, "body_cut")
+    front._page_threads.submit(connections.close_all).result()
