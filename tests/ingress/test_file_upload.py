@@ -61,7 +61,9 @@ def test_what_was_moved_away_stays(folder, tmp_path):
 
 def test_each_part_has_its_time_not_the_whole():
     slow = [part(b"x", True, after=0.1) for _ in range(4)]
-    assert take_in([*slow, part(b"y")], CHUNKED).stream.read() == b"xxxxy"
+    upload = take_in([*slow, part(b"y")], CHUNKED)
+    assert upload.stream.read() == b"xxxxy"
+    upload.let_go()
 
 
 @pytest.mark.parametrize(
