@@ -3,12 +3,15 @@
 import os
 from datetime import timedelta
 
+import boto3
 import pytest
 from django.utils import timezone
+from moto.server import ThreadedMotoServer
 
-from gateway.jobs import intake
+from gateway.jobs import inputs, intake
 from gateway.jobs.lease import Lease
 from gateway.jobs.models import Job, State
+from tests.jobs.objects import BUCKET
 
 
 @pytest.fixture
@@ -33,6 +36,29 @@ def make_job(storage, db):
         return Job.objects.create(format=form, operation=operation, input=name, **fields)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def _s3_server():
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def s3(_s3_server, monkeypatch):
+    """A client of an S3 with one bucket, which the gateway talks to as well."""
+    for name, value in {"ENDPOINT_URL": _s3_server, "ACCESS_KEY_ID": "id", "SECRET_ACCESS_KEY": "key", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    inputs._s3.cache_clear()
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    yield client
+    for found in client.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
+        client.delete_object(Bucket=BUCKET, Key=found["Key"])
+    client.delete_bucket(Bucket=BUCKET)
+    inputs._s3.cache_clear()
 
 
 def hold(job):
