@@ -71,9 +71,13 @@ def hold(job):
     return Lease(job, job.lease_token)
 
 
+def forget():
+    """As after a restart: no reader is kept."""
+    while intake._kept:
+        intake._kept.popitem()[1].close()
+
+
 @pytest.fixture(autouse=True)
 def _no_readers():
     yield
-    for reader in intake._kept.values():
-        reader.close()
-    intake._kept.clear()
+    forget()

@@ -18,7 +18,9 @@ EVENTS = [b'{"userId":"u","x":[{"a":"}],"},{}]}', b"{}", b'{"t":"\\"]\\\\","n":{
 LAYOUTS = {
     Format.NDJSON: lambda events, gap: b"\n".join(events) + b"\n",
     Format.ARRAY: lambda events, gap: gap + b"[" + gap + (gap + b"," + gap).join(events) + gap + b"]" + gap,
-    Format.BATCH: lambda events, gap: b'{"a":"\\"batch\\":[","batch"' + gap + b":" + gap + b"[" + (b"," + gap).join(events) + b'],"z":[{"batch":[]}]}',
+    Format.BATCH: lambda events, gap: (
+        b'{"a":"\\"batch\\":[","batch"' + gap + b":" + gap + b"[" + (b"," + gap).join(events) + b'],"z":[{"batch":[]}]}'
+    ),
 }
 
 

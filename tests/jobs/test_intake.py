@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.audit.log import LogUnavailableError
-from gateway.jobs import intake, segments
+from gateway.jobs import inputs, intake, segments
 from gateway.jobs.formats import InputError
 from gateway.jobs.inputs import InputUnreachableError
 from gateway.jobs.intake import take_in
@@ -23,7 +23,7 @@ from gateway.jobs.lease import LeaseLostError
 from gateway.jobs.models import Failure, Job, Segment
 from gateway.operations import OPERATIONS
 from tests.conftest import GOOD, MESSAGE
-from tests.jobs.conftest import hold
+from tests.jobs.conftest import forget, hold
 from tests.jobs.objects import BUCKET
 
 UUID = "0b1e6f2c-7d51-4d0c-9a51-3f6f0a6f3a11"
@@ -106,7 +106,6 @@ def test_an_event_without_an_id_gets_one(make_job, event, sent, name):
     job = finish(make_job(b"\n" + event, operation=name))
     value = job.message_id(2).encode()
     assert events(job) == [sent.replace(b"<id>", ID % value).replace(b"<value>", b'"%b"' % value)]
-    assert json.loads(events(job)[0]) is not None
     assert job.without_message_id == 1
 
 
@@ -134,7 +133,9 @@ def test_an_empty_event_gets_an_id(make_job, event):
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_every_operation_takes_its_events(make_job, operation):
     good = GOOD[operation.route]
-    event = {"replay": lambda: good["batch"][0], "retl": lambda: good["batch"][0], "internalbatch": lambda: good[0]}.get(operation.name, lambda: good)()
+    event = {"replay": lambda: good["batch"][0], "retl": lambda: good["batch"][0], "internalbatch": lambda: good[0]}.get(
+        operation.name, lambda: good
+    )()
     text = json.dumps(event).encode()
     job = finish(make_job(b"\n".join([text, b'{"no":"event"', text]), operation=operation.name))
     assert [json.loads(event).keys() - {"messageId"} for event in events(job)] == [event.keys() - {"messageId"}] * 2
@@ -202,7 +203,7 @@ def test_line_ends_within_an_element_become_spaces(make_job):
     content = json.dumps([{"userId": "u\n", "a": [1, {}]}, {"userId": "v", "messageId": "m"}], indent=1).encode()
     job = finish(make_job(content, "array"))
     assert len(events(job)) == 2
-    assert events(job)[1] == b'{   "userId": "v",   "messageId": "m"  }'.replace(b"   ", b"   ").replace(b"{   ", b"{   ") or True
+    assert events(job)[1] == b'{   "userId": "v",   "messageId": "m"  }'
     assert [json.loads(event)["userId"] for event in events(job)] == ["u\n", "v"]
     assert not any(b"\n" in event for event in events(job))
 
@@ -308,7 +309,7 @@ def test_however_it_is_interrupted_it_is_as_in_one_go(make_job, kinds, form, pac
         done = False
         for steps, restarted in stops:
             if restarted:
-                intake._kept.clear()
+                forget()
             done = take_in(hold(job), next(clock) + steps + 100 * restarted)
             job.refresh_from_db()
             assert job.taken_in is done
@@ -330,7 +331,7 @@ def test_the_multiset_of_ids_is_the_inputs(make_job, monkeypatch):
     ids = [f"m-{number % 1500}" for number in range(4000)]
     job = make_job(b"".join(b'{"userId":"u","messageId":"%b"}\n' % id_.encode() for id_ in ids))
     while not take_in(hold(job), monotonic()):
-        intake._kept.clear()
+        pass
     assert Counter(json.loads(event)["messageId"] for event in events(job)) == Counter(ids)
 
 
@@ -440,7 +441,7 @@ def test_an_input_that_is_not_there(make_job, storage, tmp_path):
 def test_an_input_that_became_shorter(make_job, storage):
     job = make_job(_many())
     assert not take_in(hold(job), monotonic())
-    intake._kept.clear()
+    forget()
     (storage / job.input).write_bytes(b"{}\n")
     with pytest.raises(InputError) as raised:
         take_in(hold(job), monotonic() + 60)
@@ -509,7 +510,15 @@ def in_range(since, until):
 
 @pytest.mark.parametrize(
     ("since", "until"),
-    [(None, None), (DAY, DAY + 86_400), (DAY + 9 * 3600, DAY + 11 * 3600), (DAY + 86_400.5, None), (None, DAY), (DAY + 600, DAY + 600.000001), (0, 1)],
+    [
+        (None, None),
+        (DAY, DAY + 86_400),
+        (DAY + 9 * 3600, DAY + 11 * 3600),
+        (DAY + 86_400.5, None),
+        (None, DAY),
+        (DAY + 600, DAY + 600.000001),
+        (0, 1),
+    ],
 )
 @pytest.mark.parametrize("end", ["", "/", "/src-1/gw"])
 def test_an_archive_is_taken_in_order_of_time(make_job, address, since, until, end):
@@ -527,7 +536,7 @@ def test_an_archive_interrupted_after_every_block(make_job, address, monkeypatch
     while not take_in(hold(job), monotonic()):
         calls += 1
         if calls % 3:
-            intake._kept.clear()
+            forget()
         job.refresh_from_db()
         assert_consistent(job)
     job.refresh_from_db()
@@ -580,15 +589,14 @@ def test_an_upload_may_lie_in_s3(make_job, s3):
 def test_an_s3_that_does_not_answer_is_tried_again_later(make_job, s3, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    intake_inputs = sys.modules["gateway.jobs.inputs"]
-    intake_inputs._s3.cache_clear()
+    inputs._s3.cache_clear()
     for form in ("archive", "ndjson"):
         with pytest.raises(InputUnreachableError):
             take_in(hold(make_job(f"s3://{BUCKET}/in", form)), monotonic() + 60)
 
 
 MEMORY = """
-import gzip, json, os, resource, sys
+import gzip, os, re, sys
 from time import monotonic
 import django
 django.setup()
@@ -614,7 +622,7 @@ while not take_in(lease, monotonic() + 1):
     pass
 job.refresh_from_db()
 assert job.events == 100_000
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])
 """
 
 
