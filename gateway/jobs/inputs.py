@@ -62,7 +62,8 @@ def reaching() -> Iterator[None]:
         raise
     except Exception as error:
         if isinstance(error, OSError) or type(error).__module__.startswith("botocore"):
-            code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
+            # smart-open's errors are made of boto's.
+            code = getattr(error.__cause__ or error, "response", {}).get("Error", {}).get("Code", "")
             if code in ("NoSuchBucket", "NoSuchKey", "404"):
                 raise InputError("input_missing", "The input is not there.") from None
             raise InputUnreachableError(f"The input cannot be read: {code or type(error).__name__}.") from error

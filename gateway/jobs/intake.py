@@ -60,8 +60,10 @@ def take_in(lease: Lease, until: float) -> bool:
         return True
     place = msgspec.json.decode(job.intake_place or "{}", type=_Place)
     reader = _kept.pop(job.id, None)
-    if reader is None or not reader.leads_to(place):
-        reader = _Reader(lease, place)
+    if reader and not reader.leads_to(place):
+        reader.close()
+        reader = None
+    reader = reader or _Reader(lease, place)
     try:
         done = reader.skip_to(place, until) and _take(lease, reader, place, until)
     except BaseException:
