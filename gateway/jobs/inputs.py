@@ -61,7 +61,7 @@ def reaching(what: str = "The input") -> Iterator[None]:
     except (InputError, InputUnreachableError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) or type(error).__module__.startswith("botocore"):
+        if isinstance(error, OSError) or type(error).__module__.startswith(("botocore", "urllib3")):
             # smart-open's errors are made of boto's.
             code = getattr(error.__cause__ or error, "response", {}).get("Error", {}).get("Code", "")
             if code in ("NoSuchBucket", "NoSuchKey", "404"):
