@@ -62,6 +62,7 @@ class Piece:
         self.row.parts = parts
         there = Chunk.objects.filter(job=self.row.job_id, number=self.row.number)
         if not there.update(parts=parts, sending=self.row.sending, failed=self.row.failed):
+            self.row.pk = None  # one of a transaction that was rolled back is anybody's
             Chunk.objects.bulk_create([self.row])
         Failure.objects.bulk_create(self.failures, ignore_conflicts=True)
 

@@ -22,7 +22,7 @@ class InputUnreachableError(Exception):
 def open_input(job: Job, file: str = "") -> BinaryIO:
     """The bytes of the job's input, or of one file of its archive. Raises InputError, InputUnreachableError."""
     address = f"{job.input.rstrip('/')}/{file}" if file else job.input
-    with reaching():
+    with reaching(file or "The input"):
         if address.startswith(_S3):
             # It takes most of a second to import, and most processes never need it.
             import smart_open
@@ -52,20 +52,21 @@ def files_of(job: Job) -> Iterator[str]:
 
 
 @contextmanager
-def reaching() -> Iterator[None]:
+def reaching(what: str = "The input") -> Iterator[None]:
     """Turns what goes wrong while an input is read into InputError or InputUnreachableError."""
     try:
         yield
     except FileNotFoundError:
-        raise InputError("input_missing", "The input is not there.") from None
+        raise InputError("input_missing", f"{what} is not there.") from None
     except (InputError, InputUnreachableError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) or type(error).__module__.startswith("botocore"):
-            code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
+        if isinstance(error, OSError) or type(error).__module__.startswith(("botocore", "urllib3")):
+            # smart-open's errors are made of boto's.
+            code = getattr(error.__cause__ or error, "response", {}).get("Error", {}).get("Code", "")
             if code in ("NoSuchBucket", "NoSuchKey", "404"):
-                raise InputError("input_missing", "The input is not there.") from None
-            raise InputUnreachableError(f"The input cannot be read: {code or type(error).__name__}.") from error
+                raise InputError("input_missing", f"{what} is not there.") from None
+            raise InputUnreachableError(f"{what} cannot be read: {code or type(error).__name__}.") from error
         raise
 
 

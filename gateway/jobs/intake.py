@@ -60,8 +60,10 @@ def take_in(lease: Lease, until: float) -> bool:
         return True
     place = msgspec.json.decode(job.intake_place or "{}", type=_Place)
     reader = _kept.pop(job.id, None)
-    if reader is None or not reader.leads_to(place):
-        reader = _Reader(lease, place)
+    if reader and not reader.leads_to(place):
+        reader.close()
+        reader = None
+    reader = reader or _Reader(lease, place)
     try:
         done = reader.skip_to(place, until) and _take(lease, reader, place, until)
     except BaseException:
@@ -85,8 +87,7 @@ def _take(lease: Lease, reader: "_Reader", place: _Place, until: float) -> bool:
         except (InputError, InputUnreachableError) as error:
             broken = error
         done = broken is None and block is None
-        part.commit(lease, _Place(reader.file, reader.line, place.segments), done=done)
-        place = msgspec.json.decode(lease.job.intake_place, type=_Place)
+        place = part.commit(lease, _Place(reader.file, reader.line, place.segments), done=done)
         if broken:
             raise broken
         if done or monotonic() >= until:
@@ -193,7 +194,7 @@ class _Part:
         self._without = 0
         self._kept: list[bytes] = []
         self._places: list[tuple[int, str, int]] = []
-        self._next: tuple[str, int] = ("", 0)
+        self._last: tuple[str, int] = ("", 0)
         self._failures: list[Failure] = []
 
     @property
@@ -231,21 +232,27 @@ class _Part:
                 # In an archive a line's number is not the only one of its kind.
                 ids.append(job.lines + self._lines if self._is_archive else line)
         checked = check(self._operation, texts, lambda index: job.message_id(ids[index]), exactly=job.dry_run)
+        good: list[bytes] = []
+        last = self._last[1] if self._last[0] == file else 0
         for line, text, (event, without) in zip(lines, texts, checked, strict=True):
             if isinstance(event, Fault):
                 self._fail(file, line, text, event)
                 continue
-            if self._next != (file, line):
-                self._places.append((self._events, file, line))
-            self._next = (file, line + 1)
-            self._events += 1
-            self._bytes += len(event) + 1
-            self._without += without
-            if not job.dry_run:
-                self._kept.append(event)
+            if not last or line != last + 1:
+                self._places.append((self._events + len(good), file, line))
+            last = line
+            good.append(event)
+            if without:
+                self._without += 1
+        if good:
+            self._last = (file, last)
+        self._events += len(good)
+        self._bytes += sum(map(len, good)) + len(good)
+        if not job.dry_run:
+            self._kept += good
 
-    def commit(self, lease: Lease, place: _Place, *, done: bool) -> None:
-        """All of it, or nothing. Raises OSError, LeaseLostError, LogUnavailableError."""
+    def commit(self, lease: Lease, place: _Place, *, done: bool) -> _Place:
+        """All of it, or nothing; returns the place with the segment counted. Raises OSError, LeaseLostError, LogUnavailableError."""
         job = self._job
         segment = None
         if self._kept:
@@ -267,6 +274,7 @@ class _Part:
             bytes=job.bytes + self._bytes,
             without_message_id=job.without_message_id + self._without,
         )
+        return place
 
     def _fail(self, file: str, line: int, text: bytes, fault: Fault) -> None:
         self._failed += len(text)

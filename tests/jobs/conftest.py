@@ -1,18 +1,18 @@
 """Jobs to take in, with storage of their own."""
 
 import os
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
 
+import boto3
 import pytest
 from django.utils import timezone
+from moto.server import ThreadedMotoServer
 
-from gateway.jobs import intake
-from gateway.jobs.engine import Slice
-from gateway.jobs.lease import Lease, claim
+from gateway.jobs import inputs, intake
+from gateway.jobs.lease import Lease
 from gateway.jobs.models import Job, State
-from tests.conftest import RunningSandbox
+from tests.jobs.making import client_key, slices  # noqa: F401 - fixtures of the engine's tests
+from tests.jobs.objects import BUCKET
 
 
 @pytest.fixture
@@ -39,6 +39,29 @@ def make_job(storage, db):
     return make
 
 
+@pytest.fixture(scope="session")
+def _s3_server():
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def s3(_s3_server, monkeypatch):
+    """A client of an S3 with one bucket, which the gateway talks to as well."""
+    for name, value in {"ENDPOINT_URL": _s3_server, "ACCESS_KEY_ID": "id", "SECRET_ACCESS_KEY": "key", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    inputs._s3.cache_clear()
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    yield client
+    for found in client.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
+        client.delete_object(Bucket=BUCKET, Key=found["Key"])
+    client.delete_bucket(Bucket=BUCKET)
+    inputs._s3.cache_clear()
+
+
 def hold(job):
     """A lease of the job, taken from whoever has it."""
     job.refresh_from_db()
@@ -49,32 +72,13 @@ def hold(job):
     return Lease(job, job.lease_token)
 
 
+def forget():
+    """As after a restart: no reader is kept."""
+    while intake._kept:
+        intake._kept.popitem()[1].close()
+
+
 @pytest.fixture(autouse=True)
 def _no_readers():
     yield
-    for reader in intake._kept.values():
-        reader.close()
-    intake._kept.clear()
-
-
-@pytest.fixture
-def client_key(transactional_db: None, make_key: Callable[..., str], sandbox: RunningSandbox, settings: Any, tmp_path: Any) -> str:
-    """The key of the client that jobs are of. Threads send, so rows are committed."""
-    settings.MEDIA_ROOT = tmp_path
-    return make_key()
-
-
-@pytest.fixture
-def slices() -> Iterator[Callable[[], Slice]]:
-    """Claims what is due, for a test to go step by step."""
-    made: list[Slice] = []
-
-    def claimed() -> Slice:
-        lease = claim()
-        assert lease is not None
-        made.append(Slice(lease))
-        return made[-1]
-
-    yield claimed
-    for one in made:
-        one.close()
+    forget()

@@ -1,17 +1,18 @@
 """Jobs as intake leaves them, every event in a segment; working on them, and what arrived."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
+import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from gateway.access.models import Client
 from gateway.audit.models import Channel
-from gateway.jobs.engine import work
+from gateway.jobs.engine import Slice, work
 from gateway.jobs.lease import claim
 from gateway.jobs.models import Format, Job, Segment
 from tests.conftest import RunningSandbox
@@ -71,3 +72,26 @@ def arrived(sandbox: RunningSandbox) -> list[str]:
 
 def ids(number: int) -> list[str]:
     return [f"m-{index}" for index in range(number)]
+
+
+@pytest.fixture
+def client_key(transactional_db: None, make_key: Callable[..., str], sandbox: RunningSandbox, settings: Any, tmp_path: Any) -> str:
+    """The key of the client that jobs are of. Threads send, so rows are committed."""
+    settings.MEDIA_ROOT = tmp_path
+    return make_key()
+
+
+@pytest.fixture
+def slices() -> Iterator[Callable[[], Slice]]:
+    """Claims what is due, for a test to go step by step."""
+    made: list[Slice] = []
+
+    def claimed() -> Slice:
+        lease = claim()
+        assert lease is not None
+        made.append(Slice(lease))
+        return made[-1]
+
+    yield claimed
+    for one in made:
+        one.close()

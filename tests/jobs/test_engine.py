@@ -479,6 +479,26 @@ def test_an_answer_survives_a_database_that_is_away_for_a_moment(sandbox, monkey
     assert arrived(sandbox) == ids(10)
 
 
+def test_an_answer_that_cannot_be_recorded_within_the_lease_is_counted(sandbox, settings, monkeypatch):
+    settings.GATEWAY_LEASE_SECONDS = 1
+    job = make_job(events(10), chunk_events=5)
+    commit, works = Lease.commit, iter([True])
+
+    def fails(self, *args, **changes):
+        if not next(works, False):
+            raise log.LogUnavailableError("away")
+        commit(self, *args, **changes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lease, "commit", fails)
+        run(job)
+    assert (job.state, counts(job), job.next_event) == (State.RUNNING, (0, 0, 0), 5)
+    Job.objects.update(lease_until=None, due_at=timezone.now())
+    run(job)
+    assert (job.state, counts(job)) == (State.SUCCEEDED, (10, 0, 5))
+    assert Counter(arrived(sandbox)) == Counter(ids(10) + ids(5))
+
+
 # one event a call
 
 

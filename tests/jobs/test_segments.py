@@ -12,12 +12,14 @@ EVENTS = [b'{"a":1}', b'{"b":"\xff"}', b'{"c":"%b"}' % (b"x" * 1_000_000), b"{}"
 PLACES = [(0, "a", 7), (2, "b", 1)]
 
 
-@pytest.fixture(params=["file system", "memory"])
+@pytest.fixture(params=["file system", "S3"])
 def job(request, make_job, settings):
     """A job, with a storage that is on this machine and with one that is not."""
-    if request.param == "memory":
-        settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
-    return make_job("nowhere")
+    job = make_job("nowhere")
+    if request.param == "S3":
+        request.getfixturevalue("s3")
+        settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": "tests.jobs.objects.ObjectStorage"}}
+    return job
 
 
 def written(job, number=0, events=EVENTS):

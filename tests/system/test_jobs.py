@@ -101,3 +101,25 @@ def test_a_stopped_worker_that_goes_on_past_its_lease_sends_only_what_it_had_in_
     assert batches.pop() == ["m-0"]
     assert without_repeats(batches) == IDS[:3000]
     assert sum(map(len, batches)) - 3000 == row["possible_duplicates"] == CHUNK
+
+
+def test_while_the_database_is_frozen_nothing_goes_out_and_nothing_is_lost(gateway_with, postgresql, sandbox):
+    gateway = gateway_with(postgresql.database(), start=False, GATEWAY_LEASE_SECONDS=str(LEASE))
+    sandbox.trouble("delay", seconds=0.04)
+    job = make(gateway, 5000, chunk_events=CHUNK)
+    gateway.start_worker()
+    for at in (500, 2500):
+        wait_for(lambda at=at: sandbox.count()["events"] >= at, 60)
+        postgresql.freeze()
+        try:
+            sleep(LEASE)
+            frozen = sandbox.count()
+            sleep(LEASE)
+            assert sandbox.count() == frozen
+        finally:
+            postgresql.thaw()
+    row = ended(gateway, job)
+    batches = arrived(sandbox)
+    assert (row["state"], row["accepted"]) == ("succeeded", 5000)
+    assert without_repeats(batches) == IDS[:5000]
+    assert sum(map(len, batches)) - 5000 <= row["possible_duplicates"] <= 2 * CHUNK
