@@ -13,9 +13,9 @@ from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from gateway.audit.failure import INTERNAL, LOG_UNAVAILABLE, log_exception
 from gateway.audit.log import LogUnavailableError
 from gateway.contract.faults import Fault
-from gateway.ingress.failure import INTERNAL, LOG_UNAVAILABLE, log_exception
 from gateway.ingress.problem import TYPE
 from gateway.ingress.problem import problem as describe
 

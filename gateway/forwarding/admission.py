@@ -21,7 +21,7 @@ PASSED_ON: Final = ("Content-Type", "Content-Encoding", JOB_RUN, "X-Rudder-Task-
 """The caller's headers that go to RudderStack. All others stay here, its Authorization first of all."""
 
 
-_HEADER_VALUE: Final = re.compile(r"[!-+\--~](?:[ -+\--~]*[!-+\--~])?")
+SENDABLE: Final = re.compile(r"[!-+\--~](?:[ -+\--~]*[!-+\--~])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _authorise_sources(submission: Submission, reading: Reading, faults: tuple[F
 
 def _headers(submission: Submission, source: str, reading: Reading) -> dict[str, str]:
     headers = {name: value for name in PASSED_ON if (value := submission.header(name))}
-    if submission.operation.credential is not Credential.NONE or _HEADER_VALUE.fullmatch(source):
+    if submission.operation.credential is not Credential.NONE or SENDABLE.fullmatch(source):
         # An internal batch names its sources in the messages, perhaps several, or one that no header can carry: RudderStack reads them there.
         headers[SOURCE] = source
     if submission.address:

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from gateway.access.keys import NoKeyError
 from gateway.access.principal import Principal
+from gateway.audit.failure import log_exception
 from gateway.audit.log import LogUnavailableError
 from gateway.audit.texts import storable
 from gateway.jobs import reconciliation, sending
@@ -48,8 +49,9 @@ def work(lease: Lease, seconds: float = 60.0) -> None:
         _logger.info("job %s: the lease was lost", lease.job.id)
     except LogUnavailableError:
         stretch.give_up()
-    except Exception:
-        _logger.exception("job %s", lease.job.id)
+    except Exception as error:
+        _logger.error("job %s fails in a way that it should not", lease.job.id)
+        log_exception(error)
         stretch.give_up(_INTERNAL)
     finally:
         stretch.close()
@@ -375,8 +377,9 @@ def _send(job: Job, principal: Principal, flight: _Flight, events: list[int], tr
             finding = judge(OPERATIONS[job.operation], events, answer, tries)
         except LogUnavailableError:
             finding = Finding(later=delay(tries))
-        except Exception:
-            _logger.exception("job %s, chunk %s", job.id, piece.row.number)
+        except Exception as error:
+            _logger.error("job %s, chunk %s fails in a way that it should not", job.id, piece.row.number)
+            log_exception(error)
             finding = Finding(doubtful=len(events), pause=_INTERNAL)
         # Else later events would overtake these.
         flight.halted = flight.halted or bool(finding.pause) or finding.later is not None

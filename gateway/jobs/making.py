@@ -16,7 +16,7 @@ from gateway.audit import log
 from gateway.audit.database import using_log
 from gateway.audit.models import Action, Verb, new_id
 from gateway.audit.redaction import hide
-from gateway.forwarding.admission import DESTINATION, JOB_RUN, authorise
+from gateway.forwarding.admission import DESTINATION, JOB_RUN, SENDABLE, authorise
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.idempotency import check_key
 from gateway.forwarding.submission import Submission
@@ -45,6 +45,7 @@ def from_upload(submission: Submission, content: BinaryIO, format_: Format, wish
 
     Raises Refusal (400, 403, 409, 422), LogUnavailableError, OSError where the storage takes nothing.
     """
+    _check_job_run_id(wishes.job_run_id)
     source, digest = _check(submission), _digest(content)
     if not content.tell():
         raise Refusal(400, "empty_input", "There is nothing in the input. No job was made.")
@@ -58,6 +59,7 @@ def from_upload(submission: Submission, content: BinaryIO, format_: Format, wish
 
 def from_archive(submission: Submission, place: str, since: datetime | None, until: datetime | None, wishes: Wishes) -> Job:
     """A job of RudderStack's archive in a directory or at an s3:// address. Raises as `from_upload` does."""
+    _check_job_run_id(wishes.job_run_id)
     source = _check(submission)
     digest = sha256(f"{place} {since} {until}".encode()).hexdigest()
     if earlier := _earlier(submission, digest):
@@ -96,6 +98,11 @@ def _make(job: Job, submission: Submission, source: str, wishes: Wishes, path: s
             return earlier
         raise
     return job
+
+
+def _check_job_run_id(job_run_id: str | None) -> None:
+    if job_run_id is not None and not SENDABLE.fullmatch(job_run_id):
+        raise Refusal(400, "bad_parameter", "job_run_id must be printable ASCII, without spaces around it. No job was made.")
 
 
 def _job_run_id(job: Job, submission: Submission, wishes: Wishes) -> str:

@@ -26,7 +26,7 @@ from mcp.shared.transport_context import TransportContext
 from mcp_types import HEADER_MISMATCH, INTERNAL_ERROR, ErrorData, RequestId
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
-from gateway.ingress.failure import INTERNAL, log_exception
+from gateway.audit.failure import INTERNAL, log_exception
 from gateway.mcp_server.arrival import PROTOCOL, Arrival
 
 _UNDECLARED: Final = "2025-03-26"

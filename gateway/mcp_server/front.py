@@ -13,9 +13,9 @@ from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 
+from gateway.audit.failure import LOG_UNAVAILABLE
 from gateway.audit.log import LogUnavailableError
 from gateway.ingress.credentials import strangers
-from gateway.ingress.failure import LOG_UNAVAILABLE
 from gateway.ingress.problem import TYPE, problem
 from gateway.ingress.request_id import HEADER as REQUEST_ID
 from gateway.ingress.upload import Held, Upload

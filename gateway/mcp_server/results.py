@@ -6,13 +6,13 @@ from typing import Any, Final
 from jsonschema import Draft202012Validator
 from mcp_types import CallToolResult, TextContent
 
+from gateway.audit.failure import INTERNAL, LOG_UNAVAILABLE
 from gateway.audit.log import LogUnavailableError
 from gateway.audit.models import Result
 from gateway.contract.decoding import depth
 from gateway.contract.faults import Fault
 from gateway.forwarding.answer import Answer
 from gateway.forwarding.submission import Submission
-from gateway.ingress.failure import INTERNAL, LOG_UNAVAILABLE
 from gateway.mcp_server.schemas import BODY, OUTPUT
 from gateway.operations import Shape
 from gateway.upstream.answers import text_of

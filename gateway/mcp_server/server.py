@@ -24,8 +24,8 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from gateway.audit.failure import INTERNAL, log_exception
 from gateway.audit.log import LogUnavailableError
-from gateway.ingress.failure import INTERNAL, log_exception
 from gateway.mcp_server import prompts, resources, tools
 from gateway.mcp_server.caller import Callers
 from gateway.mcp_server.prompts import BadArgumentError

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from mcp_types import CallToolResult, Tool, ToolAnnotations
 
+from gateway.audit.failure import log_exception
 from gateway.audit.log import LogUnavailableError
 from gateway.audit.models import Channel
 from gateway.audit.redaction import CLIENT_HEADER, PROTOCOL_HEADER
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.submission import Submission
-from gateway.ingress.failure import log_exception
 from gateway.mcp_server import results
 from gateway.mcp_server.arguments import body_of, headers_of, refusal_of
 from gateway.mcp_server.caller import Caller
