@@ -11,7 +11,7 @@ from itertools import count
 from time import monotonic
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from gateway.audit.log import LogUnavailableError
@@ -298,6 +298,7 @@ def expected(job, lines, by_line):
 )
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_however_it_is_interrupted_it_is_as_in_one_go(make_job, kinds, form, packed, stops, sizes):
+    assume(form == "ndjson" or kinds != ["blank"])  # nothing within brackets is no element
     lines = [(kind, KINDS[kind](number)) for number, kind in enumerate(kinds)]
     content = WRITTEN[form]([line for _, line in lines])
     job = make_job(gzip.compress(content) if packed else content, form)
