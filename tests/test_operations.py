@@ -1,6 +1,7 @@
 """The table of operations against the published capability, and the rest of the house against the table."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,9 @@ def test_no_code_changes_or_deletes_rows_of_the_log(path):
             and isinstance(node.func, ast.Attribute)
             and node.func.attr in ("update", "bulk_update", "delete", "update_or_create")
         ):
-            assert path == Path("gateway/access/keys.py"), f"{path}:{node.lineno}"
+            # A job's own rows change as it goes on.
+            of_job = Path("gateway/jobs") in path.parents and not re.search(r"\b(Call|Outcome|Action)\b", ast.unparse(node.func.value))
+            assert of_job or path == Path("gateway/access/keys.py"), f"{path}:{node.lineno}"
 
 
 def test_every_command_has_a_test():
