@@ -45,3 +45,9 @@ def test_every_setting_that_docker_sets_is_one():
     example = Path(".env.example").read_text()
     names = set(COMPOSE["services"]["web"]["environment"]) | set(re.findall(r"\b(?:GATEWAY|DJANGO|DATABASE|CELERY|RUDDERSTACK)_[A-Z_]+", DOCKERFILE))
     assert [name for name in names if f"{name.removesuffix('_FILE')}=" not in example] == []
+
+
+def test_what_takes_uploads_and_what_works_on_them_share_their_files():
+    for name in ("web", "worker"):
+        assert "gateway-jobs:/var/lib/gateway/jobs" in COMPOSE["services"][name]["volumes"]
+    assert "/var/lib/gateway/jobs" in DOCKERFILE
