@@ -93,7 +93,8 @@ def _prepare(arguments: Mapping[str, str], caller: Caller) -> str:
         "it must be 0.\n"
         "6. Show what would be sent, to which source, and how many events, and wait for a yes.\n"
         "7. Send batch by batch, each with an idempotency_key of its own that you keep. On outcome unknown stop and say so; where retryable "
-        "is true, make the same call again after retry_after seconds; on anything else stop.\n"
+        "is true, make the same call again after retry_after seconds; on status 429, or outcome failed without retryable, wait and make it once "
+        "more under a new key; on anything else stop.\n"
         "8. At the end report the events accepted, refused and unknown, with the audit_id of each call."
     )
 

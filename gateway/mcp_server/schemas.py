@@ -34,7 +34,8 @@ OPTIONS: Final[dict[str, Any]] = {
         "maxLength": MAX_LENGTH,
         "pattern": f"^[ -~]*[!-~][ -~]*{_END}",
         "description": "Any text of your choice. The same call under the same key is sent once, however often it is made: "
-        "choose one for each thing to send, and keep it when trying again.",
+        "choose one for each thing to send, and keep it when trying again where retryable is true. "
+        "What RudderStack answered, a 429 or 500 too, is final under its key: to send after such an answer, choose a new one.",
     },
 }
 """The arguments beside the body, the same for every tool."""
