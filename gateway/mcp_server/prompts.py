@@ -52,6 +52,8 @@ def prompt(name: str, arguments: Mapping[str, str], caller: Caller) -> GetPrompt
         return None
     if not kind.arguments.keys() >= arguments.keys():
         raise BadArgumentError(f"{name} takes {' and '.join(kind.arguments)}, and nothing else.")
+    if not arguments.get("source", "").isprintable():
+        raise BadArgumentError("source must be printable text.")
     text = kind.write({key: value.strip() for key, value in arguments.items()}, caller)
     message = PromptMessage(role="user", content=TextContent(type="text", text=text))
     return GetPromptResult(description=kind.description, messages=[message])
