@@ -167,7 +167,9 @@ def _send(call: Call, submission: Submission, admission: Admission) -> Answer:
     # Where validation is observe: what would have been said, unless upstream's own no is explained already.
     outcome.faults = outcome.faults or as_text(admission.faults)
     written = _close(call, outcome)
-    return replace(answer, pending=not written, events=call.events, duration_ms=outcome.duration_ms)
+    # What RudderStack answered is replayed under its key: the same call again would not be sent.
+    final = submission.idempotency_key is not None and outcome.upstream_status is not None
+    return replace(answer, retryable=answer.retryable and not final, pending=not written, events=call.events, duration_ms=outcome.duration_ms)
 
 
 def _close(call: Call, outcome: Outcome) -> bool:

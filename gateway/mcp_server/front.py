@@ -112,7 +112,7 @@ class Front:
         work = asyncio.create_task(exchange.answer(self._server, arrival))
         gone = asyncio.ensure_future(receive())
         gone.add_done_callback(lambda _: work.cancel())
-        name = (key, session_id, asked.request_id or "")
+        name = (key, session_id, "" if asked.request_id is None else asked.request_id)
         if arrival.session and asked.method == "tools/call":
             self._cancellations.add(name, work)
         try:
@@ -123,7 +123,7 @@ class Front:
             status, document = 200, BadMessageError(_CANCELLED, "The request was cancelled.", asked.request_id).answer
         finally:
             gone.cancel()
-            self._cancellations.remove(name)
+            self._cancellations.remove(name, work)
         if document is None:
             return Response(status_code=status)
         response = Response(message.write(document), status, media_type="application/json")

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from mcp_types import INVALID_REQUEST, PARSE_ERROR
 
+from gateway.contract.decoding import uncollected
+
 ENVELOPE: Final = 64 * 1024
 """Bytes that a message may have beside its arguments."""
 ID_LENGTH: Final = 500
@@ -53,7 +55,8 @@ class Message:
 def read(text: bytes) -> Message:
     """Raises BadMessageError. Of doubled keys the last counts; a number beyond a double becomes infinite."""
     try:
-        content = json.loads(text.decode(), parse_constant=_refuse)
+        with uncollected():  # the event loop waits for it
+            content = json.loads(text.decode(), parse_constant=_refuse)
     except RecursionError:
         raise BadMessageError(PARSE_ERROR, "This is nested too deeply.") from None
     except json.JSONDecodeError as error:

@@ -52,6 +52,8 @@ def prompt(name: str, arguments: Mapping[str, str], caller: Caller) -> GetPrompt
         return None
     if not kind.arguments.keys() >= arguments.keys():
         raise BadArgumentError(f"{name} takes {' and '.join(kind.arguments)}, and nothing else.")
+    if not arguments.get("source", "").isprintable():
+        raise BadArgumentError("source must be printable text.")
     text = kind.write({key: value.strip() for key, value in arguments.items()}, caller)
     message = PromptMessage(role="user", content=TextContent(type="text", text=text))
     return GetPromptResult(description=kind.description, messages=[message])
@@ -93,7 +95,8 @@ def _prepare(arguments: Mapping[str, str], caller: Caller) -> str:
         "it must be 0.\n"
         "6. Show what would be sent, to which source, and how many events, and wait for a yes.\n"
         "7. Send batch by batch, each with an idempotency_key of its own that you keep. On outcome unknown stop and say so; where retryable "
-        "is true, make the same call again after retry_after seconds; on anything else stop.\n"
+        "is true, make the same call again after retry_after seconds; on status 429, or outcome failed without retryable, wait and make it once "
+        "more under a new key; on anything else stop.\n"
         "8. At the end report the events accepted, refused and unknown, with the audit_id of each call."
     )
 

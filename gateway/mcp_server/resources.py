@@ -35,7 +35,7 @@ TEMPLATES: Final = [
         uri_template="operations://{name}",
         name="operation",
         title="An operation",
-        description=f"What it takes, an example, and its rules. The name is one of {', '.join(OPERATIONS)}.",
+        description=f"What it takes, an example, and its rules. The name is one of {', '.join(OPERATIONS)}, or the tool's.",
         mime_type=JSON,
     ),
 ]
@@ -58,7 +58,8 @@ def read(uri: str, caller: Caller) -> TextResourceContents | None:
     """The resource of this address; None where there is none, or it is not the key's to see. Raises LogUnavailableError."""
     document: Any = None
     if uri.startswith(_OPERATIONS):
-        operation = OPERATIONS.get(uri.removeprefix(_OPERATIONS))
+        name = uri.removeprefix(_OPERATIONS)
+        operation = OPERATIONS.get(name) or next((one for one in OPERATIONS.values() if one.tool == name), None)
         document = _operation(operation) if operation else None
     elif uri.startswith(_CALLS):
         document = _call(uri.removeprefix(_CALLS), caller)

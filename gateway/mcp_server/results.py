@@ -20,6 +20,14 @@ from gateway.upstream.answers import text_of
 _OUTPUT: Final = Draft202012Validator(OUTPUT)
 _DEEPEST: Final = 100
 """Levels of RudderStack's JSON that are shown as such: the protocol's own coders count them too."""
+_PLACES: Final = {
+    "no_source": ("source", "No source is given, and the gateway has no default for this tool.", "Give the id of a source."),
+    "source_not_allowed": ("source", "This key may not send to this source, which is the default if none is given.", "Give a source of yours."),
+    "no_write_key": ("source", "The gateway has no write key for this source.", "Give another source, or ask whoever runs the gateway."),
+    "bad_idempotency_key": ("idempotency_key", "This cannot be a key.", "Choose 1 to 255 printable ASCII characters, and no secret."),
+    "idempotency_key_reused": ("idempotency_key", "This key stands for another call.", "Choose a new key for this call."),
+}
+"""Refusals that are of one argument, which REST has in a header: the argument, what is wrong, and what to change."""
 
 
 def result_of(submission: Submission, answer: Answer) -> CallToolResult:
@@ -38,6 +46,9 @@ def result_of(submission: Submission, answer: Answer) -> CallToolResult:
     if answer.errors:
         start = "" if submission.refusal is not None or submission.operation.shape is Shape.BATCH else f"/{BODY[submission.operation.shape]}"
         shown["errors"] = [_shown(fault, start) for fault in answer.errors]
+    elif answer.result in (Result.REFUSED, Result.DRY_RUN) and answer.reason in _PLACES:
+        place, detail, cure = _PLACES[answer.reason]
+        shown["errors"] = [{"pointer": f"/{place}", "detail": detail, "cure": cure}]
     if answer.retry_after is not None:
         shown["retry_after"] = answer.retry_after
     if answer.replayed:

@@ -5,7 +5,7 @@ from typing import Any, Final
 from gateway.audit.models import Result
 from gateway.contract.schemas import example_of
 from gateway.forwarding.idempotency import MAX_LENGTH
-from gateway.operations import Operation, Shape
+from gateway.operations import Credential, Operation, Shape
 
 BODY: Final = {Shape.EVENT: "event", Shape.BATCH: "batch", Shape.MESSAGES: "messages"}
 """The argument that becomes the body."""
@@ -34,10 +34,16 @@ OPTIONS: Final[dict[str, Any]] = {
         "maxLength": MAX_LENGTH,
         "pattern": f"^[ -~]*[!-~][ -~]*{_END}",
         "description": "Any text of your choice. The same call under the same key is sent once, however often it is made: "
-        "choose one for each thing to send, and keep it when trying again.",
+        "choose one for each thing to send, and keep it when trying again where retryable is true. "
+        "What RudderStack answered, a 429 or 500 too, is final under its key: to send after such an answer, choose a new one.",
     },
 }
 """The arguments beside the body, the same for every tool."""
+_NOT_HERE: Final = {
+    "source": "Of no effect here: each message names its own source.",
+    "destination_id": "Of no effect here: events go to all destinations of the source.",
+}
+"""What is said of an argument where it does nothing: who believed in it would send to more than meant."""
 
 
 def _anything(description: str) -> dict[str, Any]:
@@ -51,10 +57,15 @@ def input_schema(operation: Operation) -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
-        "properties": {name: _body(operation), **OPTIONS},
+        "properties": {name: _body(operation), **_options(operation)},
         "required": [name],
         "additionalProperties": False,
     }
+
+
+def _options(operation: Operation) -> dict[str, Any]:
+    idle = {"destination_id": not operation.takes_destination, "source": operation.credential is Credential.NONE}
+    return {name: {**option, "description": _NOT_HERE[name]} if idle.get(name) else option for name, option in OPTIONS.items()}
 
 
 def example_arguments(operation: Operation) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from django.db import close_old_connections
 
 from gateway.forwarding.answer import Refusal
 from gateway.ingress.trouble import Trouble
-from gateway.upstream.flight import Cancellation
+from gateway.upstream.flight import Cancellation, CancelledError
 
 _T = TypeVar("_T")
 QUEUE_SECONDS: Final = 30.0
@@ -29,14 +29,22 @@ class Threads:
     async def call(self, work: Callable[[Cancellation, Refusal | None], _T]) -> _T:
         """Run a call. Cancelled, it stops waiting for RudderStack and records what it is then; one that has not begun never does."""
         cancellation, queued = Cancellation(), monotonic()
+        # The pool keeps what was given up in its queue, until a thread comes to it: then it must not hold a body any more.
+        waiting = [work]
+        del work
 
         def run() -> _T:
+            try:
+                begun = waiting.pop()
+            except IndexError:
+                raise CancelledError from None
             late = monotonic() - queued > QUEUE_SECONDS
-            return _with_connections(lambda: work(cancellation, Trouble.NO_THREAD.refusal() if late else None))
+            return _with_connections(lambda: begun(cancellation, Trouble.NO_THREAD.refusal() if late else None))
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._calls, run)
         except asyncio.CancelledError:
+            waiting.clear()
             cancellation.ask()
             raise
 

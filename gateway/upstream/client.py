@@ -101,8 +101,15 @@ def _breaker() -> pybreaker.CircuitBreaker:
         reset_timeout=settings.GATEWAY_BREAKER_SECONDS,
         # Else the call that trips it would be told as one that was never sent.
         throw_new_error_on_trip=False,
-        exclude=[lambda error: not isinstance(error, SendError) or error.reason in ("not_sendable", "cancelled")],
+        exclude=[_is_no_failure],
     )
+
+
+def _is_no_failure(error: BaseException) -> bool:
+    """Raises the error where it tells nothing of RudderStack: what is only excluded counts as an answer, and closes the circuit."""
+    if isinstance(error, SendError) and error.reason not in ("not_sendable", "cancelled"):
+        return False
+    raise error
 
 
 def _flight(seconds: float) -> Flight:

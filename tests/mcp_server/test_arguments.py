@@ -245,6 +245,15 @@ def test_arguments_are_described_and_only_the_body_is_asked_for(operation):
 
 
 @ALL
+def test_an_argument_without_effect_says_so(operation):
+    schema = input_schema(operation)["properties"]
+    idle = {name for name in OPTIONS if "no effect" in schema[name]["description"]}
+    assert ("destination_id" in idle) == (operation.name != "retl")
+    assert ("source" in idle) == (operation.name == "internalbatch")
+    assert all({**schema[name], "description": ""} == {**OPTIONS[name], "description": ""} for name in OPTIONS)
+
+
+@ALL
 def test_examples_are_accepted_by_schema_and_contract(operation):
     schema, example = input_schema(operation), example_arguments(operation)
     Draft202012Validator(schema).validate(example)

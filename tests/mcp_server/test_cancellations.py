@@ -48,7 +48,7 @@ def test_a_request_in_another_process_is_cancelled_by_a_file(tmp_path):
         there.add(("rgw_other123", *NAME[1:]), other)
         here.cancel(NAME)
         cancelled = await ended(one)
-        there.remove(NAME)
+        there.remove(NAME, one)
         still = not other.done()
         other.cancel()
         return [*cancelled, still, *await ended(other)]
@@ -72,8 +72,8 @@ def test_what_is_over_is_not_cancelled(tmp_path):
         own = Cancellations(tmp_path / "cancelled")
         one = asyncio.create_task(endless())
         own.add(NAME, one)
-        own.remove(NAME)
-        own.remove(NAME)
+        own.remove(NAME, one)
+        own.remove(NAME, one)
         own.cancel(NAME)
         await asyncio.sleep(0)
         still = not one.done()
@@ -109,15 +109,49 @@ def test_nobody_looks_for_files_while_there_are_no_requests(tmp_path, monkeypatc
         assert own._looking is None
         one = asyncio.create_task(endless())
         own.add(NAME, one)
-        own.remove(NAME)
+        own.remove(NAME, one)
         await asyncio.wait([own._looking], timeout=20)
         over = own._looking.done()
         own.add(NAME, one)
         again = not own._looking.done()
         own.cancel(NAME)
         await ended(one)
-        own.remove(NAME)
+        own.remove(NAME, one)
         await asyncio.wait([own._looking], timeout=20)
         return over, again
 
     assert run(work) == (True, True)
+
+
+def test_a_late_cancel_does_not_hit_a_later_request_of_the_same_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(cancellations, "SECONDS", 0.01)
+
+    async def work():
+        own = Cancellations(tmp_path / "cancelled")
+        own.cancel(NAME)
+        await asyncio.sleep(0.3)
+        one = asyncio.create_task(endless())
+        own.add(NAME, one)
+        await asyncio.sleep(0.2)
+        still = not one.done()
+        own.cancel(NAME)
+        return [still, *await ended(one)]
+
+    assert run(work) == [True, True]
+    assert list((tmp_path / "cancelled").iterdir()) == []
+
+
+def test_the_end_of_one_request_leaves_another_of_its_name(tmp_path):
+    async def work():
+        own = Cancellations(tmp_path / "cancelled")
+        one, other = asyncio.create_task(endless()), asyncio.create_task(endless())
+        own.add(NAME, one)
+        own.add(NAME, other)
+        own.remove(NAME, one)
+        own.cancel(NAME)
+        cancelled = await ended(other)
+        one.cancel()
+        return [*cancelled, *await ended(one)]
+
+    assert run(work) == [True, True]
+    assert not (tmp_path / "cancelled").exists()

@@ -617,13 +617,13 @@ def test_half_a_surrogate_pair_that_an_answer_repeats_is_a_question_mark(asgi):
 # hanging up, and cancelling by name
 
 
-def hang(asgi, sandbox, headers, then):
+def hang(asgi, sandbox, headers, then, request_id="c-1"):
     """Ask for a call that takes long, and do `then` once it is on its way; the answer, or None where nobody was there to take it."""
     sandbox.trouble("delay", times=1, seconds=20)
 
     async def work():
         gone = asyncio.Event()
-        asking = asyncio.create_task(asgi.asked(request("tools/call", REPLAY, "c-1"), headers, "POST", "/mcp", None, gone))
+        asking = asyncio.create_task(asgi.asked(request("tools/call", REPLAY, request_id), headers, "POST", "/mcp", None, gone))
         while sandbox.sandbox.trouble is not None:
             await asyncio.sleep(0.01)
         await then(gone, asking)
@@ -660,6 +660,23 @@ def test_a_client_cancels_its_call_by_its_id_alone(asgi, make_key, sandbox, name
     answer = hang(asgi, sandbox, headers, cancel)
     if named == "c-1":
         assert answer.json() == {"jsonrpc": "2.0", "id": "c-1", "error": {"code": -32800, "message": "The request was cancelled."}}
+    outcome = wait_for(lambda: Outcome.objects.first())
+    assert (outcome.result, outcome.reason) == ("unknown", "cancelled")
+
+
+@pytest.mark.parametrize("request_id", [0, ""])
+def test_a_client_cancels_the_call_that_it_numbered_with_nothing(asgi, sandbox, request_id):
+    headers = {"Mcp-Session-Id": asgi.ask("initialize", initialize("2025-11-25")).headers["mcp-session-id"]}
+
+    async def cancel(gone, asking):
+        note = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": request_id}}
+        await asgi.asked(note, headers, "POST", "/mcp", None, None)
+        _, waiting = await asyncio.wait([asking], timeout=5)
+        gone.set()
+        assert not waiting
+
+    answer = hang(asgi, sandbox, headers, cancel, request_id)
+    assert answer.json() == {"jsonrpc": "2.0", "id": request_id, "error": {"code": -32800, "message": "The request was cancelled."}}
     outcome = wait_for(lambda: Outcome.objects.first())
     assert (outcome.result, outcome.reason) == ("unknown", "cancelled")
 

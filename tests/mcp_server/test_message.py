@@ -1,6 +1,8 @@
 """One JSON-RPC message as it came: what is none is told why, in our words."""
 
+import gc
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -132,3 +134,18 @@ def test_anything_is_read_or_refused_by_a_message(text):
     else:
         assert isinstance(read.params, dict)
         assert read.method is None or isinstance(read.method, str)
+
+
+@pytest.mark.parametrize("text", [b'{"jsonrpc":"2.0","method":"ping","params":{"a":[{}]}}', b'{"a":' + b"[" * 100_000, b"{", b"\xff"])
+def test_the_collector_rests_while_a_message_is_read(monkeypatch, text):
+    seen, loads = [], json.loads
+
+    def watched(*args, **options):
+        seen.append(gc.isenabled())
+        return loads(*args, **options)
+
+    monkeypatch.setattr(json, "loads", watched)
+    with suppress(BadMessageError):
+        message.read(text)
+    assert not any(seen)
+    assert gc.isenabled()

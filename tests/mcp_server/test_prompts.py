@@ -111,6 +111,14 @@ def test_zeros_before_the_hours_are_no_more_than_zeros(tools):
     assert text_of(tools, INVESTIGATE, hours="0000024").endswith(NONE)
 
 
+@pytest.mark.parametrize("source", ["\ud800", "a\0b", "a\nb"])
+@pytest.mark.parametrize("name", [INVESTIGATE, PREPARE])
+def test_a_source_must_be_text_that_a_database_can_be_asked_for(tools, name, source):
+    with pytest.raises(BadArgumentError) as bad:
+        text_of(tools, name, source=source)
+    assert str(bad.value) == "source must be printable text."
+
+
 @pytest.mark.parametrize(("name", "taken"), [(INVESTIGATE, "hours and source"), (PREPARE, "source and events")])
 def test_another_argument_is_refused_and_not_quoted(tools, name, taken):
     with pytest.raises(BadArgumentError) as bad:

@@ -96,7 +96,7 @@ def test_another_key_of_the_client_reads_the_same(make_key, sandbox):
         "operations://nope",
         "operations://REPLAY",
         "operations://replay/",
-        "operations://batch",
+        "operations://audience_list",
         "file:///etc/passwd",
         "http://127.0.0.1/",
         "calls://" + "9" * 100_000,
@@ -107,6 +107,11 @@ def test_another_key_of_the_client_reads_the_same(make_key, sandbox):
 )
 def test_what_there_is_not_is_none(tools, uri):
     assert read(tools, uri) is None
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_is_found_by_its_tool_too(tools, name):
+    assert read(tools, f"operations://{OPERATIONS[name].tool}") == read(tools, f"operations://{name}")
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

@@ -176,6 +176,25 @@ def test_a_missing_source_names_the_setting(tools, sandbox, settings):
     assert "RUDDERSTACK_REPLAY_SOURCE_ID" in result.structured_content["detail"]
 
 
+@pytest.mark.parametrize(
+    ("options", "reason", "place"),
+    [
+        ({}, "no_source", "/source"),
+        ({"source": "src-9"}, "source_not_allowed", "/source"),
+        ({"source": "src-2"}, "no_write_key", "/source"),
+        ({"source": "src-2", "dry_run": True}, "no_write_key", "/source"),
+        ({"source": "src-1", "idempotency_key": "rgw_" + "a" * 40}, "bad_idempotency_key", "/idempotency_key"),
+        ({"source": "src-1", "idempotency_key": "used"}, "idempotency_key_reused", "/idempotency_key"),
+    ],
+)
+def test_a_refusal_of_an_argument_points_to_it(make_key, sandbox, settings, options, reason, place):
+    settings.RUDDERSTACK_SOURCE_ID = ""
+    tools = Tools(make_key(sources="src-1,src-2"))
+    tools.send("extract", GOOD["extract"] | {"another": 1}, {"source": "src-1", "idempotency_key": "used"})
+    shown = tools.send("extract", GOOD["extract"], options).structured_content
+    assert (shown["reason"], [error["pointer"] for error in shown["errors"]]) == (reason, [place])
+
+
 def test_a_missing_write_key_names_the_setting(tools, sandbox):
     result = tools.send("extract", GOOD["extract"], {"source": "src-2"})
     assert told(result) == (400, "no_write_key")

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.upstream import client, session
 from gateway.upstream.client import SendError
+from gateway.upstream.flight import Cancellation
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -338,6 +339,31 @@ def test_the_circuit_opens_closes_and_counts_missing_answers_only(serve, setting
     server.script = says(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     time.sleep(0.35)
     assert [client.post("/x", {}, b"").content for _ in range(3)] == [b"ok"] * 3
+
+
+def given_up():
+    """A post whose caller went away while the server said nothing."""
+    cancellation = Cancellation()
+    threading.Timer(0.1, cancellation.ask).start()
+    with pytest.raises(SendError) as raised:
+        client.post("/x", {}, b"{}", cancellation)
+    return raised.value
+
+
+def test_a_caller_who_goes_away_says_nothing_of_the_server(serve, settings):
+    settings.GATEWAY_BREAKER_FAILURES, settings.GATEWAY_BREAKER_SECONDS = 2, 0.3
+    serve(lambda *_: time.sleep(1) or "close")
+    # It neither counts nor wipes out what counted: the circuit opens.
+    assert [each().reason for each in (failure, given_up, given_up, failure, failure)] == [
+        "no_answer_in_time",
+        "cancelled",
+        "cancelled",
+        "no_answer_in_time",
+        "circuit_open",
+    ]
+    time.sleep(0.4)
+    # The first call after it is on trial, and its caller's going away proves nothing: the next failure opens it again.
+    assert [each().reason for each in (given_up, failure, failure)] == ["cancelled", "no_answer_in_time", "circuit_open"]
 
 
 def test_calls_are_not_one_after_the_other(serve, settings):
