@@ -24,6 +24,8 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _HUGE: Final = "1e999"
 """What a number beyond a double becomes again: RudderStack refuses every such number, and the contract says where it stands."""
 _MARK: Final = token_hex(16)
+_BODIES: Final[dict[Shape, type]] = {Shape.EVENT: dict, Shape.BATCH: list, Shape.MESSAGES: list}
+_NAMES: Final = {Shape.EVENT: "an object", Shape.BATCH: "an array", Shape.MESSAGES: "an array"}
 _KINDS: Final = {"boolean": "true or false", "string": "a text"}
 
 
@@ -41,11 +43,15 @@ def headers_of(arguments: Mapping[str, Any]) -> dict[str, str]:
 
 
 def refusal_of(operation: Operation, arguments: Mapping[str, Any]) -> Refusal | None:
-    """What is wrong with the arguments, the body apart, which the contract judges."""
+    """What is wrong with the arguments, by the tool's schema; what the events themselves must be the contract judges."""
     name = BODY[operation.shape]
     faults = Faults()
     if name not in arguments:
         faults.add(f"/{name}", "bad_parameter", "This argument is missing.", f"Send {name}.")
+    elif not isinstance(arguments[name], _BODIES[operation.shape]) and _is_sent(operation, arguments):
+        kind = _NAMES[operation.shape]
+        cure = f"Send {kind} itself, not its text." if isinstance(arguments[name], str) else f"Send {kind}."
+        faults.add(f"/{name}", "bad_parameter", f"This is not {kind}.", cure)
     options = {key: value for key, value in arguments.items() if key != name}
     for error in _SCHEMA.iter_errors(options):
         _add(error, name, faults)
@@ -53,6 +59,11 @@ def refusal_of(operation: Operation, arguments: Mapping[str, Any]) -> Refusal | 
         return None
     kept = tuple(dict.fromkeys(faults))
     return Refusal(400, kept[0].reason, "These are not the tool's arguments. Nothing was sent: correct what errors names.", kept)
+
+
+def _is_sent(operation: Operation, arguments: Mapping[str, Any]) -> bool:
+    """Whether the contract would let the body pass; where it does not, it says best why."""
+    return settings.GATEWAY_VALIDATION != "strict" or body_of(operation, arguments).exact(operation).accepted
 
 
 def _add(error: ValidationError, body: str, faults: Faults) -> None:

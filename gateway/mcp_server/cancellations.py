@@ -4,11 +4,13 @@ A cancel can arrive at another process than the request did: then it leaves a fi
 """
 
 import asyncio
+import logging
 from hashlib import sha256
 from pathlib import Path
 from time import time
 from typing import Any, Final
 
+_logger = logging.getLogger(__name__)
 SECONDS: Final = 0.2
 """Between two looks for files of others."""
 _OLDEST: Final = 30.0
@@ -46,9 +48,12 @@ class Cancellations:
         if found := self._works.get(digest):
             found[0].cancel()
             return
-        self._folder.mkdir(exist_ok=True)
-        if self._clear_up() < _MOST:
-            (self._folder / digest).touch()
+        try:
+            self._folder.mkdir(exist_ok=True)
+            if self._clear_up() < _MOST:
+                (self._folder / digest).touch()
+        except OSError as error:
+            _logger.warning("a cancelled request cannot be told to other processes: %s", error.strerror)
 
     async def _look(self) -> None:
         while self._works:

@@ -22,7 +22,7 @@ class KeyVerifier(TokenVerifier):
     async def verify_token(self, token: str) -> KeyToken | None:
         """None for a key that is not known, or revoked. Raises LogUnavailableError."""
         key = token.strip()
-        principal = keys.verify(key) if keys.is_remembered(key) else await self._threads.read(lambda: keys.verify(key))
+        principal = keys.verify(key) if keys.is_remembered(key) else await self._threads.look_up(lambda: keys.verify(key))
         if principal is None:
             return None
         return KeyToken(

@@ -170,7 +170,7 @@ class _Callers:
     async def caller(self, context: ServerRequestContext[Any, Any]) -> Caller:
         """Whoever started this process; the key is looked at each time. Raises MCPError, LogUnavailableError."""
         key = settings.GATEWAY_API_KEY
-        principal = keys.verify(key) if keys.is_remembered(key) else await self._threads.read(lambda: keys.verify(key))
+        principal = keys.verify(key) if keys.is_remembered(key) else await self._threads.look_up(lambda: keys.verify(key))
         if principal is None:
             raise MCPError(INVALID_REQUEST, _NOT_KNOWN)
         about = context.session.client_params

@@ -17,14 +17,19 @@ _T = TypeVar("_T")
 QUEUE_SECONDS: Final = 30.0
 """A call that waited longer for a thread is not sent."""
 _PAGE_THREADS: Final = 8
+_KEY_THREADS: Final = 2
 
 
 class Threads:
-    """Two pools. No signal of Django's is sent here, so connections are looked after round each piece of work."""
+    """Three pools, so that neither slow calls nor slow pages keep anybody from being let in.
+
+    No signal of Django's is sent here, so connections are looked after round each piece of work.
+    """
 
     def __init__(self) -> None:
         self._calls = ThreadPoolExecutor(settings.GATEWAY_WEB_THREADS, "call")
         self._pages = ThreadPoolExecutor(_PAGE_THREADS, "page")
+        self._keys = ThreadPoolExecutor(_KEY_THREADS, "page-key")
 
     async def call(self, work: Callable[[Cancellation, Refusal | None], _T]) -> _T:
         """Run a call. Cancelled, it stops waiting for RudderStack and records what it is then; one that has not begun never does."""
@@ -52,10 +57,15 @@ class Threads:
         """Run what reads the log."""
         return await asyncio.get_running_loop().run_in_executor(self._pages, lambda: _with_connections(work))
 
+    async def look_up(self, work: Callable[[], _T]) -> _T:
+        """Run what finds out whose a key is."""
+        return await asyncio.get_running_loop().run_in_executor(self._keys, lambda: _with_connections(work))
+
     def close(self) -> None:
         """Wait for calls on their way: each writes its outcome first."""
         self._calls.shutdown()
         self._pages.shutdown()
+        self._keys.shutdown()
 
 
 def _with_connections(work: Callable[[], _T]) -> _T:

@@ -14,7 +14,8 @@ from gateway.mcp_server import message
 from gateway.mcp_server.arguments import body_of, headers_of, refusal_of, serialise
 from gateway.mcp_server.schemas import OPTIONS, OUTPUT, example_arguments, input_schema
 from gateway.operations import OPERATIONS
-from tests.conftest import GOOD
+from tests.conftest import EVENT, GOOD
+from tests.mcp_server.door import Tools
 
 ALL = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
 RETL = OPERATIONS["retl"]
@@ -278,3 +279,19 @@ def test_of_many_wrong_arguments_a_hundred_are_named_and_of_long_names_the_begin
     assert len(shown["errors"]) == 100
     shown = tools.send("replay", GOOD["replay"], {"x" * 100_000: 1}).structured_content
     assert len(shown["errors"][0]["pointer"]) < 500
+
+
+@pytest.mark.parametrize("observe", [False, True])
+@pytest.mark.parametrize(
+    ("route", "body", "cure"),
+    [
+        ("extract", {"event": json.dumps({"recordId": "1"})}, "Send an object itself, not its text."),
+        ("extract", {"event": None}, "Send an object."),
+        ("replay", {"batch": EVENT}, "Send an array."),
+    ],
+)
+def test_what_upstream_takes_and_the_schema_does_not_is_refused(make_key, sandbox, settings, route, body, cure, observe):
+    settings.GATEWAY_VALIDATION = "observe" if observe else "strict"
+    shown = Tools(make_key()).call(route, body).structured_content
+    assert (shown["status"], shown["outcome"], shown["errors"][0]["cure"]) == (400, "refused", cure)
+    assert sandbox.count()["calls"] == 0
