@@ -32,7 +32,7 @@ def finish():
         engine.work(lease, 30)
 
 
-@pytest.mark.parametrize("body", [NDJSON, json.dumps(EVENTS).encode(), json.dumps({"batch": EVENTS}).encode(), gzip.compress(NDJSON)])
+@pytest.mark.parametrize("body", [NDJSON, json.dumps(EVENTS).encode(), json.dumps({"batch": EVENTS}).encode(), gzip.compress(NDJSON, mtime=0)])
 def test_an_upload_becomes_a_job_that_sends_all_of_it(rest, sandbox, body):
     answer = make(rest, body)
     assert answer.status_code == 202, answer.content

@@ -108,7 +108,7 @@ def test_a_hostile_nest_is_too_deep_or_no_json_or_read(name):
 def test_a_packed_body_is_judged_as_it_is_unpacked(name):
     text = FAMILIES[name]()
     for operation in OPERATIONS.values():
-        assert Body.of(gzip.compress(text, 1), "gzip").exact(operation) == Body.of(text).exact(operation)
+        assert Body.of(gzip.compress(text, 1, mtime=0), "gzip").exact(operation) == Body.of(text).exact(operation)
 
 
 @pytest.mark.parametrize("name", ["keys, long, of overflows", "keys, long, of nested overflows"])

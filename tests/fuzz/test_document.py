@@ -22,6 +22,9 @@ CHECKS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 ]
+
+schemathesis.serializer.alias("application/x-ndjson", "text/plain")
+
 ROUTES = [f"{method.upper()} {path}" for path, methods in json.loads(Path("docs/openapi.json").read_text())["paths"].items() for method in methods]
 UNKNOWN = "rgw_unknown"
 

@@ -233,7 +233,7 @@ def test_what_the_log_cannot_store_is_made_storable(make_job):
     assert job.failures.get().event == '{"a":"\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"}'
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\r\n \n", b"\xef\xbb\xbf", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", b"\n\r\n \n", b"\xef\xbb\xbf", gzip.compress(b"", mtime=0)])
 def test_an_empty_input_is_taken_in(make_job, content):
     job = finish(make_job(content))
     assert (job.lines, job.segments.count(), job.failures.count()) == (0, 0, 0)
@@ -301,7 +301,7 @@ def test_however_it_is_interrupted_it_is_as_in_one_go(make_job, kinds, form, pac
     assume(form == "ndjson" or kinds != ["blank"])  # nothing within brackets is no element
     lines = [(kind, KINDS[kind](number)) for number, kind in enumerate(kinds)]
     content = WRITTEN[form]([line for _, line in lines])
-    job = make_job(gzip.compress(content) if packed else content, form)
+    job = make_job(gzip.compress(content, mtime=0) if packed else content, form)
     clock = count()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(intake, "SEGMENT_EVENTS", sizes[0])
@@ -421,7 +421,7 @@ def test_a_commit_that_is_repeated_does_not_double(make_job):
 
 
 def test_a_broken_input_is_taken_in_up_to_the_break(make_job):
-    for content, form in [(gzip.compress(_many(), 0)[:-20], "ndjson"), (b'[{"userId":"u"},{"userId":"u"}', "array")]:
+    for content, form in [(gzip.compress(_many(), 0, mtime=0)[:-20], "ndjson"), (b'[{"userId":"u"},{"userId":"u"}', "array")]:
         job = make_job(content, form)
         for _ in range(2):
             with pytest.raises(InputError, match="after (line|element)") as raised:
@@ -469,7 +469,9 @@ def path_of(first, last, instance="1"):
 
 def archive(times, instance="1"):
     """A file of events at these times, and its path."""
-    return path_of(min(times), max(times), instance), gzip.compress(b"\n".join(archived(f"{instance}-{time - DAY}", time) for time in times) + b"\n")
+    return path_of(min(times), max(times), instance), gzip.compress(
+        b"\n".join(archived(f"{instance}-{time - DAY}", time) for time in times) + b"\n", mtime=0
+    )
 
 
 FILES = dict(
@@ -554,9 +556,9 @@ def test_events_of_an_archive_are_sent_as_they_are(make_job, tmp_path):
         b'{"payload":{"userId":"u"},"createdAt":"2026-01-02T00:00:00Z"}',
         b'{"payload":{"type":"track"},"createdAt":"2026-01-02T00:00:00Z"}',
     ]
-    path.write_bytes(gzip.compress(b"\n".join(lines)))
+    path.write_bytes(gzip.compress(b"\n".join(lines), mtime=0))
     second = tmp_path / path_of(DAY + 5, DAY + 5)
-    second.write_bytes(gzip.compress(b"\n\n" + lines[2]))
+    second.write_bytes(gzip.compress(b"\n\n" + lines[2], mtime=0))
     job = finish(make_job(str(tmp_path), "archive"))
     first, *others = events(job)
     assert first == b'{"userId" : "u", "messageId":"a\\u0062"}'
@@ -571,7 +573,7 @@ def test_events_of_an_archive_are_sent_as_they_are(make_job, tmp_path):
 def test_a_broken_file_of_an_archive_is_named(make_job, tmp_path):
     path = tmp_path / path_of(DAY, DAY)
     path.parent.mkdir(parents=True)
-    path.write_bytes(gzip.compress(archived(1, DAY) + b"\n")[:-4])
+    path.write_bytes(gzip.compress(archived(1, DAY) + b"\n", mtime=0)[:-4])
     job = make_job(str(tmp_path), "archive")
     with pytest.raises(InputError, match=f"^{path_of(DAY, DAY)}: The gzip is cut, after line 1.$"):
         take_in(hold(job), monotonic() + 60)
@@ -580,7 +582,7 @@ def test_a_broken_file_of_an_archive_is_named(make_job, tmp_path):
 
 
 def test_an_upload_may_lie_in_s3(make_job, s3):
-    s3.put_object(Bucket=BUCKET, Key="in.ndjson.gz", Body=gzip.compress(b'{"userId":"u","messageId":"m"}'))
+    s3.put_object(Bucket=BUCKET, Key="in.ndjson.gz", Body=gzip.compress(b'{"userId":"u","messageId":"m"}', mtime=0))
     assert events(finish(make_job(f"s3://{BUCKET}/in.ndjson.gz"))) == [b'{"userId":"u","messageId":"m"}']
     for address, form in [(f"s3://{BUCKET}/other", "ndjson"), ("s3://no-such-bucket/a", "archive")]:
         with pytest.raises(InputError):

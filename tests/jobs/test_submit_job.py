@@ -65,7 +65,7 @@ def test_an_archive_by_time(storage, tmp_path, sandbox, capsys):
         for minute in range(4)
     ]
     name = f"1795500000_1795500180_ws-1_{uuid.uuid4()}.json.gz"
-    (folder / name).write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    (folder / name).write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode(), mtime=0))
     times = ["--from", "2026-11-24T06:01Z", "--to", "2026-11-24T06:03Z"]
     call_command("submit_job", "--archive", str(tmp_path / "archive"), *times, "--operation", "replay", "--job-run-id", "none")
     engine.work(claim(), 30)

@@ -58,7 +58,7 @@ def test_headers_are_shown_in_order_as_they_were_spelt(sandbox):
 
 
 def test_bodies_are_kept_byte_for_byte(sandbox):
-    packed = gzip.compress(EVENT)
+    packed = gzip.compress(EVENT, mtime=0)
     bodies = [packed, b'{"batch":[{"userId":"\xff\xfe"}]}', "é".encode(), b"", bytes(range(256))]
     for body in bodies:
         replay(sandbox, body, [("Content-Encoding", "gzip")] if body == packed else [])

@@ -121,7 +121,7 @@ class Mixture:
             case "dry":
                 return body, route, headers, "?dry_run=true"
             case "zipped":
-                return gzip.compress(body), route, {**headers, "Content-Encoding": "gzip"}, ""
+                return gzip.compress(body, mtime=0), route, {**headers, "Content-Encoding": "gzip"}, ""
             case _:
                 return body, route, headers, ""
 

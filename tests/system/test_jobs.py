@@ -50,7 +50,16 @@ def without_repeats(batches: list[list[str]]) -> list[str]:
     return [one for before, batch in zip([None, *batches], batches, strict=False) if batch != before for one in batch]
 
 
-@pytest.mark.parametrize("ordered", [True, False], ids=["ordered", "unordered"])
+@pytest.mark.parametrize(
+    ("database", "ordered"),
+    [
+        ("sqlite", True),
+        ("postgresql", False),
+        pytest.param("sqlite", False, marks=pytest.mark.chaos),
+        pytest.param("postgresql", True, marks=pytest.mark.chaos),
+    ],
+    indirect=["database"],
+)
 def test_killed_at_random(gateway_with, database, sandbox, ordered):
     seed = randrange(10**6)
     print(f"seed {seed}")

@@ -6,7 +6,7 @@ import sys
 
 from tests.processes import ROOT
 
-ROOMS = ["tests/audit", "tests/access", "tests/forwarding", "tests/ingress", "tests/api", "tests/mcp_server", "tests/console"]
+ROOMS = ["tests/audit", "tests/access", "tests/forwarding", "tests/ingress", "tests/jobs", "tests/api", "tests/mcp_server", "tests/console"]
 
 
 def test_the_rooms_that_use_the_database_work_on_postgresql(postgresql):
