@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -34,12 +35,9 @@ class FileUpload:
 
     @property
     def stream(self) -> BinaryIO:
-        """What arrived, from its beginning. Its `name` is the file's path."""
+        """What arrived, from its beginning: an open file, whose `name` is its path, unless nothing did."""
         if self._file is None:
-            Path(settings.MEDIA_ROOT).mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, self._path = tempfile.mkstemp(dir=settings.MEDIA_ROOT, prefix="incoming-")
-            os.close(descriptor)
-            self._file = Path(self._path).open("w+b")  # noqa: SIM115 - until `let_go`
+            return BytesIO()
         self._file.seek(0)
         return self._file
 
@@ -67,8 +65,15 @@ class FileUpload:
                 self._file.close()
             Path(self._path).unlink(missing_ok=True)
 
+    def _open(self) -> BinaryIO:
+        Path(settings.MEDIA_ROOT).mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, self._path = tempfile.mkstemp(dir=settings.MEDIA_ROOT, prefix="incoming-")
+        os.close(descriptor)
+        self._file = Path(self._path).open("w+b")
+        return self._file
+
     async def _read(self) -> None:
-        file, size, gathered, more = self.stream, 0, bytearray(), True
+        file, size, gathered, more = self._open(), 0, bytearray(), True
         while more:
             async with asyncio.timeout(settings.GATEWAY_BODY_SECONDS):
                 message = await self._receive()

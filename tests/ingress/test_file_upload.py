@@ -102,3 +102,10 @@ def test_a_full_disk_says_so(folder, monkeypatch):
     asyncio.run(upload.take_in(known))
     assert upload.trouble is Trouble.NO_DISK
     upload.let_go()
+
+
+def test_where_nothing_comes_there_is_no_file(folder):
+    upload = take_in([], [(b"content-length", b"0")])
+    assert (upload.trouble, upload.stream.read()) == (None, b"")
+    upload.let_go()
+    assert not folder.exists()
