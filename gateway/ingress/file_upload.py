@@ -69,7 +69,7 @@ class FileUpload:
         Path(settings.MEDIA_ROOT).mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, self._path = tempfile.mkstemp(dir=settings.MEDIA_ROOT, prefix="incoming-")
         os.close(descriptor)
-        self._file = Path(self._path).open("w+b")
+        self._file = Path(self._path).open("w+b")  # noqa: SIM115 - until `let_go`
         return self._file
 
     async def _read(self) -> None:
