@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from gateway.api.authentication import principal_of
-from gateway.api.problems import Problem
+from gateway.api.query import given, page_after
 from gateway.api.serializers import OPERATION_CHOICES
 from gateway.audit import view
 from gateway.audit.database import using_log
@@ -46,12 +46,7 @@ class CallsView(APIView):
     def get(self, request: Request) -> HttpResponse:
         """One page."""
         principal = principal_of(request._request)
-        unknown = sorted(set(request.query_params) - set(CallsQuery().fields))
-        if unknown:
-            raise Problem(400, "bad_parameter", f"There is no filter of this name; there are {', '.join(CallsQuery().fields)}.")
-        given = CallsQuery(data=request.query_params.dict())
-        given.is_valid(raise_exception=True)
-        values = given.validated_data
+        values = given(CallsQuery, request)
         equal = {name: str(values[name]) for name in _EQUAL if name in values}
         query = Query(
             equal={**equal, **principal.own_calls},
@@ -67,9 +62,7 @@ class CallsView(APIView):
             records, more = view.find(query)
         following = None
         if more:
-            parameters = request.query_params.copy()
-            parameters["cursor"] = str(records[-1].call.id)
-            following = request.build_absolute_uri(f"?{parameters.urlencode()}")
+            following = page_after(request, records[-1].call.id)
         return Response({"results": [shape(record) for record in records], "next": following})
 
 

@@ -15,6 +15,7 @@ from gateway.access.principal import Principal
 from gateway.api.authentication import principal_of
 from gateway.api.operation import present
 from gateway.api.problems import Problem
+from gateway.api.query import given, page_after
 from gateway.api.received import address_of, upload_of
 from gateway.api.serializers import OPERATION_CHOICES
 from gateway.audit.database import using_log
@@ -86,7 +87,7 @@ class JobsView(APIView):
     def get(self, request: Request) -> HttpResponse:
         """One page, newest first."""
         principal = principal_of(request._request)
-        values = _given(JobsQuery, request)
+        values = given(JobsQuery, request)
         found = Job.objects.filter(**principal.own_calls, **{name: values[name] for name in ("state", "operation") if name in values})
         if "cursor" in values:
             found = found.filter(id__lt=values["cursor"])
@@ -95,15 +96,13 @@ class JobsView(APIView):
         following = None
         if len(jobs) > values["limit"]:
             jobs = jobs[: values["limit"]]
-            parameters = request.query_params.copy()
-            parameters["cursor"] = str(jobs[-1].id)
-            following = request.build_absolute_uri(f"?{parameters.urlencode()}")
+            following = page_after(request, jobs[-1].id)
         return Response({"results": [shape(job) for job in jobs], "next": following})
 
     def post(self, request: Request) -> HttpResponse:
         """A job of the body: NDJSON, a JSON array, or an object with `batch`, each also gzipped."""
         principal = principal_of(request._request)
-        values = _given(JobOrder, request)
+        values = given(JobOrder, request)
         submission = _submission(request._request, principal, values)
         try:
             wishes = Wishes(**{name: values[name] for name in Wishes.__dataclass_fields__ if name in values})
@@ -141,7 +140,7 @@ class JobControlView(APIView):
         job = _job(principal, job_id)
         try:
             if verb == "rate":
-                job = control.set_rate(job.id, _given(RateQuery, request).get("rate"), actor=principal.name, channel=Channel.REST)
+                job = control.set_rate(job.id, given(RateQuery, request).get("rate"), actor=principal.name, channel=Channel.REST)
             else:
                 job = _CONTROLS[verb](job.id, actor=principal.name, channel=Channel.REST)
         except control.TransitionError as error:
@@ -158,7 +157,7 @@ class FailuresView(APIView):
     def get(self, request: Request, job_id: uuid.UUID) -> HttpResponse:
         """As NDJSON, in the order of the input; `event` is the line as it was."""
         job = _job(principal_of(request._request), job_id)
-        values = _given(FailuresQuery, request)
+        values = given(FailuresQuery, request)
         found = Failure.objects.filter(job=job, id__gt=values["after"])
         if "reason" in values:
             found = found.filter(reason=values["reason"])
@@ -169,15 +168,6 @@ class FailuresView(APIView):
 
 
 _CONTROLS: Final = {"pause": control.pause, "resume": control.resume, "cancel": control.cancel}
-
-
-def _given(shape_of: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    unknown = sorted(set(request.query_params) - set(shape_of().fields))
-    if unknown:
-        raise Problem(400, "bad_parameter", f"There is no parameter of this name; there are {', '.join(shape_of().fields)}.")
-    given = shape_of(data=request.query_params.dict())
-    given.is_valid(raise_exception=True)
-    return dict(given.validated_data)
 
 
 def _submission(request: HttpRequest, principal: Principal, values: dict[str, Any]) -> Submission:

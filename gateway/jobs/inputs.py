@@ -73,7 +73,7 @@ def reaching(what: str = "The input") -> Iterator[None]:
 @lru_cache(maxsize=1)
 def _s3() -> Any:
     """A client for S3, set up as AWS's own tools are: AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL_S3 and so on."""
-    import boto3
+    import boto3  # as long to import
 
     return boto3.client("s3")
 

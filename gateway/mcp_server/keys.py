@@ -7,6 +7,11 @@ from gateway.access.principal import Principal
 from gateway.mcp_server.threads import Threads
 
 
+async def principal_of(key: str, threads: Threads) -> Principal | None:
+    """Whose key this is, if it is anybody's; a thread is used only where the database must be asked. Raises LogUnavailableError."""
+    return keys.verify(key) if keys.is_remembered(key) else await threads.look_up(lambda: keys.verify(key))
+
+
 class KeyToken(AccessToken):
     """A key that is good. Its text is not kept."""
 
@@ -21,8 +26,7 @@ class KeyVerifier(TokenVerifier):
 
     async def verify_token(self, token: str) -> KeyToken | None:
         """None for a key that is not known, or revoked. Raises LogUnavailableError."""
-        key = token.strip()
-        principal = keys.verify(key) if keys.is_remembered(key) else await self._threads.look_up(lambda: keys.verify(key))
+        principal = await principal_of(token.strip(), self._threads)
         if principal is None:
             return None
         return KeyToken(

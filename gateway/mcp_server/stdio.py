@@ -23,6 +23,7 @@ from gateway.ingress.request_id import request_id_of
 from gateway.ingress.server import check
 from gateway.mcp_server import message
 from gateway.mcp_server.caller import Caller
+from gateway.mcp_server.keys import principal_of
 from gateway.mcp_server.message import ENVELOPE, BadMessageError
 from gateway.mcp_server.server import build
 from gateway.mcp_server.session import client_of
@@ -169,8 +170,7 @@ class _Callers:
 
     async def caller(self, context: ServerRequestContext[Any, Any]) -> Caller:
         """Whoever started this process; the key is looked at each time. Raises MCPError, LogUnavailableError."""
-        key = settings.GATEWAY_API_KEY
-        principal = keys.verify(key) if keys.is_remembered(key) else await self._threads.look_up(lambda: keys.verify(key))
+        principal = await principal_of(settings.GATEWAY_API_KEY, self._threads)
         if principal is None:
             raise MCPError(INVALID_REQUEST, _NOT_KNOWN)
         about = context.session.client_params
