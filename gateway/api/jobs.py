@@ -34,7 +34,7 @@ from gateway.jobs.shape import shape
 from gateway.jobs.tasks import wake
 from gateway.operations import OPERATIONS
 
-FORMATS: Final = [choice for choice in Format.choices if choice[0] != Format.ARCHIVE]
+FORMATS: Final = [choice for choice in Format.choices if choice[0] in (Format.NDJSON, Format.ARRAY, Format.BATCH)]
 """Not an archive: its input is a place that the gateway's machine can read, and so for who is on it."""
 _HEADERS: Final = (SOURCE, *PASSED_ON)
 _FAILURES: Final = 10_000

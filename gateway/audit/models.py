@@ -94,6 +94,7 @@ class Call(AppendOnlyModel):
             models.Index(fields=["source", "id"], name="call_source"),
             models.Index(fields=["operation", "id"], name="call_operation"),
             models.Index(fields=["request_id"], name="call_request"),
+            models.Index(fields=["job", "id"], name="call_job", condition=models.Q(job__isnull=False)),
         ]
         constraints = [
             # The intent is the lock: of many at once only one gets its try in. No try (NULL) locks nothing.
@@ -147,6 +148,8 @@ class Verb(models.TextChoices):
     JOB_RESUMED = "job_resumed", "Job resumed"
     JOB_CANCELLED = "job_cancelled", "Job cancelled"
     JOB_RATE_CHANGED = "job_rate_changed", "Job's rate changed"
+    JOB_RETRIED = "job_retried", "Job's failures sent again"
+    JOB_FAILURES_READ = "job_failures_read", "Job's failures read"
 
 
 class Action(AppendOnlyModel):

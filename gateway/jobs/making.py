@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -30,13 +30,19 @@ _UPLOADS: Final = "uploads"
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """How a job is to be done. `job_run_id`: None for one of its own, "none" for none. `rate` is events a second, None as fast as it goes."""
+    """How a job is to be done. `job_run_id`: None for one of its own, "none" for none. `rate` is events a second, None as fast as it goes.
+
+    It sends between `window_from` and `window_to` of each day (UTC), or at any time. Its end is told to the address `webhook`.
+    """
 
     ordered: bool = True
     rate: int | None = None
     priority: int = 0
     chunk_events: int = 500
     not_before: datetime | None = None
+    window_from: time | None = None
+    window_to: time | None = None
+    webhook: str = ""
     job_run_id: str | None = None
 
 
@@ -82,7 +88,8 @@ def _make(job: Job, submission: Submission, source: str, wishes: Wishes, path: s
     job.source, job.destination = hide(source), hide(submission.header(DESTINATION))
     job.job_run_id = hide(_job_run_id(job, submission, wishes))
     job.dry_run, job.ordered, job.rate, job.priority = submission.dry_run, wishes.ordered, wishes.rate, wishes.priority
-    job.chunk_events, job.not_before = wishes.chunk_events, wishes.not_before
+    job.chunk_events, job.not_before, job.webhook = wishes.chunk_events, wishes.not_before, wishes.webhook
+    job.window_from, job.window_to = wishes.window_from, wishes.window_to
     job.created_at, job.due_at = now, max(now, wishes.not_before or now)
     log.clean(job)
     detail = {name: str(getattr(job, name)) for name in ("operation", "source", "format", "dry_run", "ordered", "rate", "sha256")}

@@ -37,15 +37,19 @@ class Format(models.TextChoices):
     ARRAY = "array", "A JSON array of events"
     BATCH = "batch", 'An object with "batch"'
     ARCHIVE = "archive", "RudderStack's archive"
+    CALLS = "calls", "Earlier calls"
 
 
 class Job(models.Model):
     """One long piece of work.
 
-    `input` names the upload in storage, or the directory or address of an archive. Times are UTC, `rate` is events a second.
+    `input` names the upload in storage, the directory or address of an archive, or as JSON the filter of earlier calls.
+    Times are UTC, `rate` is events a second. Between `window_from` and `window_to` of each day it sends; both None: at any time.
+    `retry_of` is the job whose failures these events were.
     `lines`, `faulty`, `events`, `bytes`, `without_message_id` are of the input; `accepted`, `failed`, `possible_duplicates` of the sending;
     `delivered` and `undelivered` of RudderStack's job status. `next_event` is the first that is in none of the `chunks` yet.
-    `reason` says why it is in its state, as a code and a sentence.
+    `reason` says why it is in its state, as a code and a sentence. Its end is told to `webhook`, tried next at `webhook_due_at`;
+    `webhook_note` says what came of the last try.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -69,8 +73,11 @@ class Job(models.Model):
     rate = models.PositiveIntegerField(null=True)
     priority = models.SmallIntegerField(default=0)
     not_before = models.DateTimeField(null=True)
+    window_from = models.TimeField(null=True)
+    window_to = models.TimeField(null=True)
     chunk_events = models.PositiveIntegerField(default=500)
 
+    retry_of = models.UUIDField(null=True)
     format = models.CharField(max_length=8, choices=Format)
     input = models.CharField(max_length=1000)
     since = models.DateTimeField(null=True)
@@ -101,10 +108,16 @@ class Job(models.Model):
     ended_at = models.DateTimeField(null=True)
     segments_until = models.DateTimeField(null=True)
 
+    webhook = models.CharField(max_length=500, blank=True)
+    webhook_due_at = models.DateTimeField(null=True)
+    webhook_tries = models.PositiveIntegerField(default=0)
+    webhook_note = models.CharField(max_length=200, blank=True)
+
     class Meta:
         indexes = [
             models.Index(fields=["state", "due_at"], name="job_due"),
             models.Index(fields=["client", "id"], name="job_client"),
+            models.Index(fields=["webhook_due_at"], name="job_webhook", condition=models.Q(webhook_due_at__isnull=False)),
         ]
         constraints = [models.UniqueConstraint(fields=["client", "idempotency_key"], name="job_idempotency")]
 
