@@ -12,21 +12,8 @@ ROOMS = ["tests/audit", "tests/access", "tests/forwarding", "tests/ingress", *JO
 
 def test_the_rooms_that_use_the_database_work_on_postgresql(postgresql):
     env = {**os.environ, "TEST_DATABASE_URL": postgresql.database()}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-n",
-        "2",
-        "--dist",
-        "loadfile",
-        "-p",
-        "no:cacheprovider",
-        *ROOMS,
-        "-m",
-        "not chromium and not sqlite",
-    ]
+    options = ["-q", "-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *options, *ROOMS, "-m", "not chromium and not sqlite"]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout[-5000:]
     assert " passed" in done.stdout
