@@ -10,7 +10,6 @@ from django.core.management import CommandError, call_command
 from gateway.audit.models import Action, Channel
 from gateway.jobs import engine
 from gateway.jobs.lease import claim
-from gateway.jobs.management.commands import submit_job
 from gateway.jobs.models import Job
 from tests.conftest import EVENT
 
@@ -33,23 +32,6 @@ def test_it_prints_the_id_and_the_job_is_done_in_the_name_of_who_runs_it(events,
     job.refresh_from_db()
     assert (job.state, job.accepted) == ("succeeded", 3)
     assert events.exists()
-
-
-def test_it_follows_to_the_end(events, sandbox, capsys, monkeypatch):
-    monkeypatch.setattr(submit_job.time, "sleep", lambda seconds: engine.work(claim(), 30))
-    call_command("submit_job", str(events), "--operation", "replay", "--job-run-id", "none", "--follow")
-    assert "succeeded: 3 of 3 events (100%)" in capsys.readouterr().err
-
-
-def test_ctrl_c_leaves_the_job_and_says_where_it_is(events, sandbox, capsys, monkeypatch):
-    def interrupt(seconds):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(submit_job.time, "sleep", interrupt)
-    call_command("submit_job", str(events), "--operation", "replay", "--follow")
-    shown = capsys.readouterr()
-    assert f"/v1/jobs/{shown.out.strip()}" in shown.err
-    assert Job.objects.get().state == "queued"
 
 
 def test_an_archive_by_time(storage, tmp_path, sandbox, capsys):
@@ -77,10 +59,12 @@ def test_an_archive_by_time(storage, tmp_path, sandbox, capsys):
     [
         (["--operation", "replay"], "name a file"),
         (["nowhere.ndjson", "--operation", "replay"], "nowhere.ndjson: No such file"),
+        (["--archive", "x", "--operation", "replay"], "No source: name one by --source"),
         (["--archive", "x", "--from", "soon", "--operation", "replay"], "--from must be a time"),
     ],
 )
-def test_what_cannot_be_says_why(db, storage, arguments, says):
+def test_what_cannot_be_says_why(db, storage, settings, arguments, says):
+    settings.RUDDERSTACK_REPLAY_SOURCE_ID = ""
     with pytest.raises(CommandError, match=says):
         call_command("submit_job", *arguments)
     assert not Job.objects.exists()

@@ -1,11 +1,8 @@
 """manage.py submit_job: a job from a file or an archive, and perhaps its progress."""
 
-import sys
-import time
 from argparse import ArgumentParser
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -22,18 +19,18 @@ from gateway.forwarding.admission import DESTINATION, SOURCE
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.submission import Submission
 from gateway.jobs import making
+from gateway.jobs.following import follow
 from gateway.jobs.formats import InputError, detect
 from gateway.jobs.making import Wishes
 from gateway.jobs.models import Job
 from gateway.jobs.tasks import wake
 from gateway.operations import OPERATIONS
 
-_SECONDS: Final = 0.5
-
 
 class Command(BaseCommand):
     """Makes the job; prints its id alone on a line."""
 
+    requires_system_checks: list[str] = []
     help = "Make a job of a file (NDJSON, a JSON array, or an object with batch; gzip too) or of RudderStack's archive."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -68,7 +65,8 @@ class Command(BaseCommand):
         try:
             job = self._make(self._submission(options), wishes, options)
         except Refusal as refusal:
-            raise CommandError(refusal.detail) from None
+            detail = "No source: name one by --source, or set a default in the settings." if refusal.reason == "no_source" else refusal.detail
+            raise CommandError(detail) from None
         except InputError as error:
             raise CommandError(str(error)) from None
         except LogUnavailableError:
@@ -79,7 +77,7 @@ class Command(BaseCommand):
         self.stdout.write(str(job.id))
         self.stdout.flush()
         if options["follow"]:
-            self._follow(job)
+            follow(job, self.stderr)
 
     def _submission(self, options: dict[str, Any]) -> Submission:
         everything = frozenset({ALL})
@@ -102,28 +100,6 @@ class Command(BaseCommand):
             return making.from_archive(submission, options["archive"], since, until, wishes)
         with options["file"].open("rb") as file:
             return making.from_upload(submission, file, detect(file, settings.GATEWAY_MAX_BODY_BYTES), wishes)
-
-    def _follow(self, job: Job) -> None:
-        started = timezone.now()
-        with suppress(KeyboardInterrupt):
-            while True:
-                job.refresh_from_db()
-                self._show(job, (timezone.now() - started).total_seconds())
-                if job.is_over:
-                    self.stderr.write("")
-                    if job.state != "succeeded":
-                        raise CommandError(f"the job is {job.state}: {job.reason}")
-                    return
-                time.sleep(_SECONDS)
-        self.stderr.write(f"\nThe job goes on without this. Its state is at /v1/jobs/{job.id}, and in the admin.")
-
-    def _show(self, job: Job, seconds: float) -> None:
-        rate = job.next_event / seconds if seconds >= 1 else 0.0
-        left = f", {(job.events - job.next_event) / rate:,.0f} s left" if job.taken_in and rate else ""
-        share = f"{job.next_event / job.events:.0%}" if job.taken_in and job.events else "…"
-        line = f"{job.state}: {job.next_event:,} of {job.events:,} events ({share}), {rate:,.0f}/s{left}; {job.failed + job.faulty:,} refused"
-        end = "" if sys.stderr.isatty() else "\n"
-        self.stderr.write(f"\r{line:<100}" if not end else line, ending=end)
 
 
 def _time(text: str | None, flag: str) -> Any:
