@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ class Environment:
     gateway_max_upload_bytes: int
     gateway_lease_seconds: float
     gateway_segment_days: float
+    gateway_jobs_storage: str
     gateway_web_processes: int
     gateway_web_threads: int
     gateway_body_seconds: float
@@ -157,6 +159,13 @@ class _Reader:
             raise SettingError(f"{name} must not hold a user or password: use RUDDERSTACK_USER and RUDDERSTACK_PASS")
         return value
 
+    def bucket(self, name: str) -> str:
+        """A place in S3, s3://bucket or s3://bucket/prefix; "" for none."""
+        value = self.text(name).rstrip("/")
+        if value and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{2,62}(/[^/?#]+)*", value):
+            raise SettingError(f"{name} must be a bucket such as s3://bucket/prefix, or empty for GATEWAY_VAR/jobs")
+        return value
+
     def networks(self, name: str) -> list[Network]:
         """Addresses or networks such as 10.0.0.0/8."""
         try:
@@ -241,6 +250,7 @@ def read() -> Environment:
         gateway_max_upload_bytes=reader.integer("GATEWAY_MAX_UPLOAD_BYTES", 10 * 1024**3, 1024, 1024**5),
         gateway_lease_seconds=reader.seconds("GATEWAY_LEASE_SECONDS", 20, 600),
         gateway_segment_days=reader.days("GATEWAY_SEGMENT_DAYS", 7, 365),
+        gateway_jobs_storage=reader.bucket("GATEWAY_JOBS_STORAGE"),
         gateway_web_processes=reader.integer("GATEWAY_WEB_PROCESSES", 1, 1, 64),
         gateway_web_threads=reader.integer("GATEWAY_WEB_THREADS", 64, 1, 1024),
         gateway_body_seconds=reader.seconds("GATEWAY_BODY_SECONDS", 30, 3600),

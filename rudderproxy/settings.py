@@ -171,6 +171,15 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 
 # What jobs are made of: uploads and segments. Personal data, so readable by their owner alone.
 MEDIA_ROOT = ENVIRONMENT.gateway_var / "jobs"
+STORAGES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+if ENVIRONMENT.gateway_jobs_storage:
+    _bucket, _, _prefix = ENVIRONMENT.gateway_jobs_storage.removeprefix("s3://").partition("/")
+    # What is fetched from there lies in memory up to so many bytes, then in a file.
+    _options = {"bucket_name": _bucket, "location": _prefix, "max_memory_size": 16 * 1024 * 1024}
+    STORAGES["default"] = {"BACKEND": "gateway.jobs.storage.ObjectStorage", "OPTIONS": _options}
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 

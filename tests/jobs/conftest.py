@@ -12,7 +12,10 @@ from gateway.jobs import inputs, intake
 from gateway.jobs.lease import Lease
 from gateway.jobs.models import Job, State
 from tests.jobs.making import client_key, slices  # noqa: F401 - fixtures of the engine's tests
-from tests.jobs.objects import BUCKET
+
+BUCKET = "bucket"
+OBJECTS = {"BACKEND": "gateway.jobs.storage.ObjectStorage", "OPTIONS": {"bucket_name": BUCKET, "location": "a/prefix"}}
+"""Storage in it."""
 
 
 @pytest.fixture

@@ -23,8 +23,7 @@ from gateway.jobs.lease import LeaseLostError
 from gateway.jobs.models import Failure, Job, Segment
 from gateway.operations import OPERATIONS
 from tests.conftest import GOOD, MESSAGE
-from tests.jobs.conftest import forget, hold
-from tests.jobs.objects import BUCKET
+from tests.jobs.conftest import BUCKET, forget, hold
 
 UUID = "0b1e6f2c-7d51-4d0c-9a51-3f6f0a6f3a11"
 

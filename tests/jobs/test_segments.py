@@ -7,6 +7,7 @@ import pytest
 from django.core.files.storage import default_storage
 
 from gateway.jobs import segments
+from tests.jobs.conftest import OBJECTS
 
 EVENTS = [b'{"a":1}', b'{"b":"\xff"}', b'{"c":"%b"}' % (b"x" * 1_000_000), b"{}"]
 PLACES = [(0, "a", 7), (2, "b", 1)]
@@ -18,7 +19,7 @@ def job(request, make_job, settings):
     job = make_job("nowhere")
     if request.param == "S3":
         request.getfixturevalue("s3")
-        settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": "tests.jobs.objects.ObjectStorage"}}
+        settings.STORAGES = {**settings.STORAGES, "default": OBJECTS}
     return job
 
 

@@ -39,6 +39,9 @@ WRONG = [
     ("GATEWAY_LOG_LEVEL", "LOUD"),
     ("GATEWAY_CA_BUNDLE", "/does/not/exist"),
     ("GATEWAY_VAR", "/dev/null/x"),
+    ("GATEWAY_JOBS_STORAGE", "bucket"),
+    ("GATEWAY_JOBS_STORAGE", "s3://B"),
+    ("GATEWAY_JOBS_STORAGE", "s3://bucket?key=s3cret"),
     ("DJANGO_SECRET_KEY_FILE", "/does/not/exist"),
 ]
 
