@@ -56,6 +56,8 @@ def post(url: str, event_id: str, document: Mapping[str, Any], secrets: Sequence
             headers |= signed(event_id, datetime.now(UTC), body, secrets)
             connection.request("POST", destination.target, body.encode(), headers)
             answer = connection.getresponse()
+            if late.is_set():
+                raise TimeoutError  # http.client takes an end among the headers for the end of them
             with suppress(OSError, HTTPException):
                 answer.read(_ANSWER_BYTES)
             return Delivery(answer.status, _note(answer.status))
