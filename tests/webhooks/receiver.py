@@ -3,15 +3,19 @@
 import datetime
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from standardwebhooks import Webhook
+
+MASTER = "a-secret-of-the-tests-for-webhooks-0123456789"
 
 
 class Received:
@@ -96,3 +100,17 @@ def certificate(folder: Path, host: str) -> tuple[Path, ssl.SSLContext]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
     return path, context
+
+
+@pytest.fixture
+def inside(settings: Any) -> None:
+    """Webhooks may go to this machine, and there is a secret to sign them."""
+    settings.GATEWAY_WEBHOOK_NETWORKS = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
+    settings.GATEWAY_WEBHOOK_SECRET = [MASTER]
+
+
+@pytest.fixture
+def receiver(inside: None) -> Iterator[Receiver]:
+    """One over HTTP, at http://localhost:PORT/hook."""
+    with Receiver() as running:
+        yield running

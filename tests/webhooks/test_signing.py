@@ -9,7 +9,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from gateway.webhooks.signing import secrets_of, signed
-from tests.webhooks.conftest import MASTER
+from tests.webhooks.receiver import MASTER
 
 BODY = '{"type": "job.succeeded", "note": "ü"}'
 
