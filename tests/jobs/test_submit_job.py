@@ -8,10 +8,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from gateway.audit.models import Action, Channel
-from gateway.jobs import engine
+from gateway.jobs import engine, notifying
 from gateway.jobs.lease import claim
 from gateway.jobs.management.commands import submit_job
 from gateway.jobs.models import Job
+from gateway.webhooks.signing import secrets_of
 from tests.conftest import EVENT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,6 +53,13 @@ def test_ctrl_c_leaves_the_job_and_says_where_it_is(events, sandbox, capsys, mon
     assert Job.objects.get().state == "queued"
 
 
+def test_a_webhook_is_signed_with_the_secret_of_the_command_line(events, sandbox, receiver, capsys):
+    call_command("submit_job", str(events), "--operation", "replay", "--webhook", receiver.url)
+    engine.work(claim(), 30)
+    notifying.notify()
+    assert receiver.received[0].verified(secrets_of("")[0])["data"]["accepted"] == 3
+
+
 def test_an_archive_by_time(storage, tmp_path, sandbox, capsys):
     folder = tmp_path / "archive" / "src-1" / "gw" / "2026-11-24" / "6" / "node"
     folder.mkdir(parents=True)
@@ -76,11 +84,13 @@ def test_an_archive_by_time(storage, tmp_path, sandbox, capsys):
     ("arguments", "says"),
     [
         (["--operation", "replay"], "name a file"),
+        ([__file__, "--operation", "replay", "--webhook", "http://10.0.0.1/"], "GATEWAY_WEBHOOK_NETWORKS"),
+        (["--archive", "x", "--operation", "replay", "--webhook", "http://10.0.0.1/"], "GATEWAY_WEBHOOK_NETWORKS"),
         (["nowhere.ndjson", "--operation", "replay"], "nowhere.ndjson: No such file"),
         (["--archive", "x", "--from", "soon", "--operation", "replay"], "--from must be a time"),
     ],
 )
-def test_what_cannot_be_says_why(db, storage, arguments, says):
+def test_what_cannot_be_says_why(db, storage, inside, arguments, says):
     with pytest.raises(CommandError, match=says):
         call_command("submit_job", *arguments)
     assert not Job.objects.exists()
