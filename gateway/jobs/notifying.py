@@ -1,5 +1,6 @@
 """Telling a job's end to the address that it was given, at least once: again and again until it is taken, for three days and a bit."""
 
+import logging
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import timedelta
 from typing import Final
@@ -21,6 +22,7 @@ WAITS: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Seconds after each try that failed, as Standard Webhooks suggests them; when one more has failed it is given up."""
 _CLAIM_SECONDS: Final = 60.0
 """So long nobody else tries it; whoever was at it has ended by then."""
+_logger = logging.getLogger(__name__)
 
 
 def notify() -> bool:
@@ -73,6 +75,7 @@ def _note(job: Job, delivery: Delivery) -> None:
         state = WebhookState.DELIVERED
     elif delivery.is_unwanted or job.webhook_tries > len(WAITS):
         state = WebhookState.GIVEN_UP
+        _logger.warning("job %s: telling its end is given up after try %d: %s", job.id, job.webhook_tries, delivery.note)
     else:
         due_at = timezone.now() + timedelta(seconds=WAITS[job.webhook_tries - 1])
     with available(), using_log():

@@ -113,12 +113,13 @@ def test_what_is_taken_at_last_is_not_tried_again(receiver):
     assert len(receiver.received) == 2
 
 
-def test_who_wants_no_more_gets_no_more(receiver):
+def test_who_wants_no_more_gets_no_more(receiver, caplog):
     receiver.status = 410
     job = ended(receiver)
     notify()
     assert told(job)["state"] == "given_up"
     assert job.webhook_due_at is None
+    assert f"job {job.id}: telling its end is given up after try 1: The receiver answered 410." in caplog.text
 
 
 @pytest.mark.parametrize(
