@@ -41,6 +41,11 @@ beat_schedule = {
         "schedule": 10.0,
         "options": {"expires": 10},
     },
+    "tell-ends-of-jobs": {
+        "task": "gateway.jobs.tasks.notify",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
     "clear-jobs": {
         "task": "gateway.jobs.tasks.clear",
         "schedule": 3600.0,

@@ -43,6 +43,8 @@ def main() -> None:
         _check_free(name, port, settings.gateway_host)
     if settings.django_secret_key == environment.INSECURE_KEY:
         kept.get("DJANGO_SECRET_KEY", lambda: secrets.token_urlsafe(50))
+    if not settings.gateway_webhook_secret:
+        kept.get("GATEWAY_WEBHOOK_SECRET", lambda: secrets.token_urlsafe(50))
     _manage(env, "migrate", "--verbosity", "0", fails="the database cannot be set up; check DATABASE_URL")
     password = kept.get("ADMIN_PASSWORD", lambda: secrets.token_urlsafe(12))
     if "admin" not in _manage(env, "shell", "--verbosity", "0", "-c", _NAMES, fails="the database cannot be read").splitlines():
@@ -59,7 +61,7 @@ def main() -> None:
     manager.add_process("mcp", f"{python} run_mcp", env=env, cwd=str(environment.BASE_DIR))
     # Celery warns of root at length, and says so much else at its start that the address would be out of sight.
     worker = (
-        "-W ignore::UserWarning:celery.platforms -m celery -A rudderproxy --quiet worker --beat --pool threads --concurrency 2 --loglevel WARNING"
+        "-W ignore::UserWarning:celery.platforms -m celery -A rudderproxy --quiet worker --beat --pool threads --concurrency 3 --loglevel WARNING"
     )
     worker += " --without-gossip --without-mingle"
     manager.add_process("worker", f"{sys.executable} {worker}", env=env, cwd=str(environment.BASE_DIR))

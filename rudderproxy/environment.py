@@ -13,6 +13,7 @@ import environ
 
 BASE_DIR: Final = Path(__file__).resolve().parent.parent
 INSECURE_KEY: Final = "insecure-default-key-that-only-make-run-and-tests-may-use"
+_SHORTEST_SECRET: Final = 32
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -58,6 +59,8 @@ class Environment:
     gateway_lease_seconds: float
     gateway_segment_days: float
     gateway_jobs_storage: str
+    gateway_webhook_secret: list[str]
+    gateway_webhook_networks: list[Network]
     gateway_web_processes: int
     gateway_web_threads: int
     gateway_body_seconds: float
@@ -187,6 +190,13 @@ class _Reader:
             raise SettingError("DATABASE_URL must name a database; one in memory would lose the log")
         return database
 
+    def webhook_secrets(self) -> list[str]:
+        """GATEWAY_WEBHOOK_SECRET: the current one first."""
+        secrets = [word.strip() for word in self.secret("GATEWAY_WEBHOOK_SECRET").split(",") if word.strip()]
+        if any(len(secret) < _SHORTEST_SECRET for secret in secrets):
+            raise SettingError(f"GATEWAY_WEBHOOK_SECRET must have {_SHORTEST_SECRET} characters or more, random ones; of several, each")
+        return secrets
+
     def write_keys(self) -> dict[str, str]:
         """RUDDERSTACK_WRITE_KEYS, and RUDDERSTACK_API_KEY for RUDDERSTACK_SOURCE_ID: source → write key."""
         keys: dict[str, str] = {}
@@ -251,6 +261,8 @@ def read() -> Environment:
         gateway_lease_seconds=reader.seconds("GATEWAY_LEASE_SECONDS", 20, 600),
         gateway_segment_days=reader.days("GATEWAY_SEGMENT_DAYS", 7, 365),
         gateway_jobs_storage=reader.bucket("GATEWAY_JOBS_STORAGE"),
+        gateway_webhook_secret=reader.webhook_secrets(),
+        gateway_webhook_networks=reader.networks("GATEWAY_WEBHOOK_NETWORKS"),
         gateway_web_processes=reader.integer("GATEWAY_WEB_PROCESSES", 1, 1, 64),
         gateway_web_threads=reader.integer("GATEWAY_WEB_THREADS", 64, 1, 1024),
         gateway_body_seconds=reader.seconds("GATEWAY_BODY_SECONDS", 30, 3600),

@@ -155,6 +155,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "OperationEnum": "gateway.api.serializers.OPERATION_CHOICES",
         "ChannelEnum": "gateway.audit.models.Channel",
         "JobStateEnum": "gateway.jobs.models.State",
+        "WebhookStateEnum": "gateway.jobs.models.WebhookState",
         "JobFormatEnum": "gateway.api.jobs.FORMATS",
     },
     "APPEND_COMPONENTS": {
@@ -230,6 +231,8 @@ GATEWAY_BREAKER_SECONDS: float = ENVIRONMENT.gateway_breaker_seconds
 GATEWAY_MAX_UPLOAD_BYTES: int = ENVIRONMENT.gateway_max_upload_bytes
 GATEWAY_LEASE_SECONDS: float = ENVIRONMENT.gateway_lease_seconds
 GATEWAY_SEGMENT_DAYS: float = ENVIRONMENT.gateway_segment_days
+GATEWAY_WEBHOOK_SECRET: list[str] = ENVIRONMENT.gateway_webhook_secret
+GATEWAY_WEBHOOK_NETWORKS: list[environment.Network] = ENVIRONMENT.gateway_webhook_networks
 GATEWAY_WEB_PROCESSES: int = ENVIRONMENT.gateway_web_processes
 GATEWAY_WEB_THREADS: int = ENVIRONMENT.gateway_web_threads
 GATEWAY_BODY_SECONDS: float = ENVIRONMENT.gateway_body_seconds

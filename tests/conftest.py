@@ -21,6 +21,7 @@ from gateway.sandbox.server import Sandbox, serve
 from gateway.sandbox.sources import RECORDED
 from gateway.upstream import client as upstream_client
 from tests.environment import VAR
+from tests.webhooks.receiver import inside, receiver  # noqa: F401 - fixtures of every door to jobs
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

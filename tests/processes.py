@@ -174,7 +174,7 @@ class Gateway:
             process.wait()
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        options = ("worker", "--beat", "--pool", "threads", "--concurrency", "2", "--loglevel", "INFO", "--without-gossip", "--without-mingle")
+        options = ("worker", "--beat", "--pool", "threads", "--concurrency", "3", "--loglevel", "INFO", "--without-gossip", "--without-mingle")
         return self._start("worker", "-m", "celery", "-A", "rudderproxy", *options)
 
     def _answers(self, port: int | None = None) -> bool:

@@ -33,6 +33,8 @@ from gateway.jobs.models import Failure, Format, Job, State
 from gateway.jobs.shape import shape
 from gateway.jobs.tasks import wake
 from gateway.operations import OPERATIONS
+from gateway.webhooks.address import LONGEST
+from gateway.webhooks.signing import secrets_of
 
 FORMATS: Final = [choice for choice in Format.choices if choice[0] in (Format.NDJSON, Format.ARRAY, Format.BATCH)]
 """Not an archive: its input is a place that the gateway's machine can read, and so for who is on it."""
@@ -54,6 +56,11 @@ class JobOrder(serializers.Serializer[Any]):
     not_before = serializers.DateTimeField(required=False, help_text="Begin at this time.")
     job_run_id = serializers.CharField(
         required=False, max_length=200, help_text="RudderStack's job run for all events; one of its own without it, none with `none`."
+    )
+    webhook = serializers.CharField(
+        required=False,
+        max_length=LONGEST,
+        help_text="Tell the job's end to this address: a signed POST as Standard Webhooks has it, at least once. Better without a secret in it.",
     )
 
 
@@ -165,6 +172,19 @@ class FailuresView(APIView):
             rows = list(found.order_by("id").values("id", "file", "line", "reason", "pointer", "detail", "event")[:_FAILURES])
         lines = [json.dumps(row, ensure_ascii=False) for row in rows]
         return HttpResponse("".join(f"{line}\n" for line in lines), content_type="application/x-ndjson")
+
+
+class WebhookSecretView(APIView):
+    """What a receiver checks signatures with."""
+
+    http_method_names = ("get", "head")
+
+    def get(self, request: Request) -> HttpResponse:
+        """The current secret of the key's own client."""
+        secrets = secrets_of(principal_of(request._request).client_id)
+        if not secrets:
+            raise Problem(404, "no_webhook_secret", "There are no webhooks here: GATEWAY_WEBHOOK_SECRET is not set.")
+        return Response({"secret": secrets[0]}, headers={"Cache-Control": "no-store"})
 
 
 _CONTROLS: Final = {"pause": control.pause, "resume": control.resume, "cancel": control.cancel}

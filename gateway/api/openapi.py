@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from gateway.api.calls import CallsQuery, CallsView, CallView
 from gateway.api.health import HealthView, ReadyView
-from gateway.api.jobs import FailuresQuery, FailuresView, JobControlView, JobOrder, JobsQuery, JobsView, JobView, RateQuery
+from gateway.api.jobs import FailuresQuery, FailuresView, JobControlView, JobOrder, JobsQuery, JobsView, JobView, RateQuery, WebhookSecretView
 from gateway.api.operation import view_of
 from gateway.api.serializers import (
     CallListSerializer,
@@ -30,6 +30,7 @@ from gateway.api.serializers import (
     ProblemSerializer,
     ReadySerializer,
     ResultSerializer,
+    WebhookSecretSerializer,
 )
 from gateway.contract.schemas import body_schema, example_of
 from gateway.forwarding.idempotency import MAX_LENGTH
@@ -195,6 +196,14 @@ def _control(verb: str, description: str, *parameters: Any) -> type[APIView]:
     return extend_schema_view(post=schema)(type(f"{verb.capitalize()}JobView", (JobControlView,), {}))
 
 
+_webhook_secret = extend_schema(
+    operation_id="get_webhook_secret",
+    summary="Get the webhook secret",
+    description="What receivers of the client's webhooks check signatures with (Standard Webhooks). Every client has one of its own.",
+    tags=["jobs"],
+    parameters=[_REQUEST_ID, _CHALLENGE],
+    responses={200: OpenApiResponse(WebhookSecretSerializer, "The secret."), **_problems(401, 404, 405, 503)},
+)
 _health = extend_schema(
     operation_id="healthz",
     summary="Alive",
@@ -228,6 +237,7 @@ control_views: Final = {
     "cancel": _control("cancel", "End it; what was sent stays sent."),
     "rate": _control("rate", "So many events a second at most.", RateQuery),
 }
+webhook_secret_view: Final = extend_schema_view(get=_webhook_secret)(WebhookSecretView)
 health_view: Final = extend_schema_view(get=_health)(HealthView)
 ready_view: Final = extend_schema_view(get=_ready)(ReadyView)
 

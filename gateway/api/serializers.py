@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from gateway.audit.models import Channel
 from gateway.audit.view import STATES
-from gateway.jobs.models import State
+from gateway.jobs.models import State, WebhookState
 from gateway.operations import OPERATIONS
 
 OPERATION_CHOICES: Final = [(operation.name, operation.description) for operation in OPERATIONS.values()]
@@ -95,6 +95,21 @@ class CallListSerializer(serializers.Serializer[Any]):
     next = serializers.URLField(allow_null=True, help_text="The next page, or null.")
 
 
+class WebhookSerializer(serializers.Serializer[Any]):
+    """How far a job's end is told."""
+
+    url = serializers.CharField(help_text="The address without its query.")
+    state = serializers.ChoiceField(choices=WebhookState.choices)
+    tries = serializers.IntegerField()
+    note = serializers.CharField(allow_null=True, help_text="What came of the last try; null before it.")
+
+
+class WebhookSecretSerializer(serializers.Serializer[Any]):
+    """What a receiver checks signatures with."""
+
+    secret = serializers.CharField(help_text="`whsec_…`, as the libraries of Standard Webhooks take it.")
+
+
 class JobSerializer(serializers.Serializer[Any]):
     """One job."""
 
@@ -124,6 +139,7 @@ class JobSerializer(serializers.Serializer[Any]):
     failed = serializers.IntegerField(allow_null=True, help_text="As RudderStack reports it; null where it does not.")
     possible_duplicates = serializers.IntegerField(help_text="Events that may have been sent twice, with the same messageId.")
     job_run_id = serializers.CharField(allow_null=True)
+    webhook = WebhookSerializer(allow_null=True)
 
 
 class JobListSerializer(serializers.Serializer[Any]):

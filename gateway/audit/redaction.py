@@ -109,7 +109,8 @@ def _known_secrets() -> tuple[str, ...]:
     pairs = [f"{user}:{password}", *(f"{key}:" for key in keys)]
     # A short user name of a proxy is no secret, and could be part of a source's id; a write key as user name is one.
     users = [user] if len(user) >= _SECRET_USER else []
-    secrets = {*pairs, *users, password, *keys, settings.SECRET_KEY, *(base64.b64encode(pair.encode()).decode() for pair in pairs)}
+    own = {settings.SECRET_KEY, *settings.GATEWAY_WEBHOOK_SECRET}
+    secrets = {*pairs, *users, password, *keys, *own, *(base64.b64encode(pair.encode()).decode() for pair in pairs)}
     return tuple(sorted((secret for secret in secrets if len(secret) >= _SHORTEST), key=len, reverse=True))
 
 

@@ -314,6 +314,7 @@ class Slice:
         now = timezone.now()
         if after in TERMINAL:
             changes |= {"ended_at": now, "segments_until": now + timedelta(days=settings.GATEWAY_SEGMENT_DAYS)}
+            changes |= {"webhook_due_at": now} if self._lease.job.webhook else {}
         job = Job.objects.filter(id=self._lease.job.id, state=before)
         if reason is not None:
             changes["reason"] = storable(reason, _REASON)

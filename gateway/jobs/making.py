@@ -22,6 +22,8 @@ from gateway.forwarding.idempotency import check_key
 from gateway.forwarding.submission import Submission
 from gateway.jobs.models import Format, Job
 from gateway.operations import Credential
+from gateway.webhooks import address
+from gateway.webhooks.address import AddressError
 
 NO_JOB_RUN: Final = "none"
 _PIECE: Final = 1024 * 1024
@@ -57,6 +59,7 @@ def from_upload(submission: Submission, content: BinaryIO, format_: Format, wish
         raise Refusal(400, "empty_input", "There is nothing in the input. No job was made.")
     if earlier := _earlier(submission, digest):
         return earlier
+    _check_webhook(wishes.webhook)
     job_id = new_id()
     content.seek(0)
     path = default_storage.save(f"{_UPLOADS}/{job_id}", _movable(content))
@@ -70,6 +73,7 @@ def from_archive(submission: Submission, place: str, since: datetime | None, unt
     digest = sha256(f"{place} {since} {until}".encode()).hexdigest()
     if earlier := _earlier(submission, digest):
         return earlier
+    _check_webhook(wishes.webhook)
     return _make(Job(format=Format.ARCHIVE, input=place, since=since, until=until, sha256=digest), submission, source, wishes, None)
 
 
@@ -110,6 +114,17 @@ def _make(job: Job, submission: Submission, source: str, wishes: Wishes, path: s
 def _check_job_run_id(job_run_id: str | None) -> None:
     if job_run_id is not None and not SENDABLE.fullmatch(job_run_id):
         raise Refusal(400, "bad_parameter", "job_run_id must be printable ASCII, without spaces around it. No job was made.")
+
+
+def _check_webhook(url: str) -> None:
+    if not url:
+        return
+    if not settings.GATEWAY_WEBHOOK_SECRET:
+        raise Refusal(400, "no_webhook_secret", "webhook cannot be used while GATEWAY_WEBHOOK_SECRET is not set: have it set. No job was made.")
+    try:
+        address.check(url)
+    except AddressError as error:
+        raise Refusal(400, "bad_webhook", f"webhook: {error}. No job was made.") from None
 
 
 def _job_run_id(job: Job, submission: Submission, wishes: Wishes) -> str:

@@ -40,6 +40,14 @@ class Format(models.TextChoices):
     CALLS = "calls", "Earlier calls"
 
 
+class WebhookState(models.TextChoices):
+    """What came of telling a job's end."""
+
+    WAITING = "waiting", "Not delivered yet"
+    DELIVERED = "delivered", "Delivered"
+    GIVEN_UP = "given_up", "Given up"
+
+
 class Job(models.Model):
     """One long piece of work.
 
@@ -49,7 +57,7 @@ class Job(models.Model):
     `lines`, `faulty`, `events`, `bytes`, `without_message_id` are of the input; `accepted`, `failed`, `possible_duplicates` of the sending;
     `delivered` and `undelivered` of RudderStack's job status. `next_event` is the first that is in none of the `chunks` yet.
     `reason` says why it is in its state, as a code and a sentence. Its end is told to `webhook`, tried next at `webhook_due_at`;
-    `webhook_note` says what came of the last try.
+    `webhook_note` says what came of the last try, as a WebhookState and a sentence; "" before it.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from gateway.jobs.models import Job
+from gateway.jobs.models import Job, WebhookState
+from gateway.webhooks.address import without_query
 
 
 def shape(job: Job) -> dict[str, Any]:
@@ -38,4 +39,11 @@ def shape(job: Job) -> dict[str, Any]:
         "failed": job.undelivered,
         "possible_duplicates": job.possible_duplicates,
         "job_run_id": job.job_run_id or None,
+        "webhook": _webhook(job) if job.webhook else None,
     }
+
+
+def _webhook(job: Job) -> dict[str, Any]:
+    """The address without its query, which can hold a secret."""
+    state, _, note = job.webhook_note.partition(": ")
+    return {"url": without_query(job.webhook), "state": state or WebhookState.WAITING.value, "tries": job.webhook_tries, "note": note or None}

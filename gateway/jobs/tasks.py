@@ -5,14 +5,14 @@ import threading
 from datetime import timedelta
 from typing import Final
 
-from celery import shared_task
+from celery import Task, shared_task
 from celery.signals import worker_ready
 from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from gateway.audit.log import LogUnavailableError
-from gateway.jobs import engine, housekeeping
+from gateway.jobs import engine, housekeeping, notifying
 from gateway.jobs.lease import claim, next_due
 
 SLICE_SECONDS: Final = 10.0
@@ -21,6 +21,7 @@ SWEEP_SECONDS: Final = 10.0
 """Beat rings as often, for what no message told."""
 _logger = logging.getLogger(__name__)
 _at_work: Final = threading.Lock()
+_telling: Final = threading.Lock()
 
 
 @shared_task(name="gateway.jobs.tasks.ring", ignore_result=True)
@@ -33,6 +34,8 @@ def ring() -> None:
         if lease is None:
             return
         engine.work(lease, SLICE_SECONDS)
+        if lease.job.webhook:
+            _send(notify)
         at = next_due()
     except LogUnavailableError:
         return
@@ -45,16 +48,35 @@ def ring() -> None:
 
 def wake(seconds: float = 0.0) -> None:
     """Ring, after so many seconds. Where no message can be sent, beat's next one will do."""
+    _send(ring, max(0.0, seconds))
+
+
+@shared_task(name="gateway.jobs.tasks.notify", ignore_result=True)
+def notify() -> None:
+    """Tell the ends of jobs that are due to be told. One at a time in each process, beside `ring`."""
+    if not _telling.acquire(blocking=False):
+        return
     try:
-        ring.apply_async(countdown=max(0.0, seconds), expires=max(0.0, seconds) + SWEEP_SECONDS, retry=False)
-    except (BrokerError, OSError) as error:
-        _logger.warning("the bell cannot be rung: %s", type(error).__name__)
+        more = notifying.notify()
+    except LogUnavailableError:
+        return
+    finally:
+        _telling.release()
+    if more:
+        _send(notify)
 
 
 @shared_task(name="gateway.jobs.tasks.clear", ignore_result=True)
 def clear() -> None:
     """Remove what is kept of jobs that ended long enough ago."""
     housekeeping.clear()
+
+
+def _send(task: Task[[], None], seconds: float = 0.0) -> None:
+    try:
+        task.apply_async(countdown=seconds, expires=seconds + SWEEP_SECONDS, retry=False)
+    except (BrokerError, OSError) as error:
+        _logger.warning("the bell cannot be rung: %s", type(error).__name__)
 
 
 @worker_ready.connect

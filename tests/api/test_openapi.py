@@ -28,7 +28,7 @@ def test_it_has_every_route_with_schema_example_and_problems():
     paths = json.loads(document())["paths"]
     operations = {f"/{operation.path}" for operation in OPERATIONS.values()}
     jobs = {"/v1/jobs", "/v1/jobs/{job_id}", *(f"/v1/jobs/{{job_id}}/{name}" for name in ("failures", "pause", "resume", "cancel", "rate"))}
-    assert operations | jobs | {"/v1/calls", "/v1/calls/{call_id}", "/healthz", "/readyz"} == set(paths)
+    assert operations | jobs | {"/v1/calls", "/v1/calls/{call_id}", "/v1/webhook-secret", "/healthz", "/readyz"} == set(paths)
     for operation in OPERATIONS.values():
         post = paths[f"/{operation.path}"]["post"]
         content = post["requestBody"]["content"]["application/json"]

@@ -8,9 +8,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from gateway.audit.models import Action, Channel
-from gateway.jobs import engine
+from gateway.jobs import engine, notifying
 from gateway.jobs.lease import claim
 from gateway.jobs.models import Job
+from gateway.webhooks.signing import secrets_of
 from tests.conftest import EVENT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,6 +33,13 @@ def test_it_prints_the_id_and_the_job_is_done_in_the_name_of_who_runs_it(events,
     job.refresh_from_db()
     assert (job.state, job.accepted) == ("succeeded", 3)
     assert events.exists()
+
+
+def test_a_webhook_is_signed_with_the_secret_of_the_command_line(events, sandbox, receiver, capsys):
+    call_command("submit_job", str(events), "--operation", "replay", "--webhook", receiver.url)
+    engine.work(claim(), 30)
+    notifying.notify()
+    assert receiver.received[0].verified(secrets_of("")[0])["data"]["accepted"] == 3
 
 
 def test_an_archive_by_time(storage, tmp_path, sandbox, capsys):
@@ -58,13 +66,19 @@ def test_an_archive_by_time(storage, tmp_path, sandbox, capsys):
     ("arguments", "says"),
     [
         (["--operation", "replay"], "name a file"),
+        ([__file__, "--operation", "replay", "--webhook", "http://10.0.0.1/"], "GATEWAY_WEBHOOK_NETWORKS"),
+        (["--archive", "x", "--operation", "replay", "--webhook", "http://10.0.0.1/"], "GATEWAY_WEBHOOK_NETWORKS"),
         (["nowhere.ndjson", "--operation", "replay"], "nowhere.ndjson: No such file"),
-        (["--archive", "x", "--operation", "replay"], "No source: name one by --source"),
         (["--archive", "x", "--from", "soon", "--operation", "replay"], "--from must be a time"),
     ],
 )
-def test_what_cannot_be_says_why(db, storage, settings, arguments, says):
-    settings.RUDDERSTACK_REPLAY_SOURCE_ID = ""
+def test_what_cannot_be_says_why(db, storage, inside, arguments, says):
     with pytest.raises(CommandError, match=says):
         call_command("submit_job", *arguments)
     assert not Job.objects.exists()
+
+
+def test_a_missing_source_is_told_by_its_option(storage, settings):
+    settings.RUDDERSTACK_REPLAY_SOURCE_ID = ""
+    with pytest.raises(CommandError, match="No source: name one by --source"):
+        call_command("submit_job", "--archive", "x", "--operation", "replay")

@@ -85,8 +85,10 @@ def test_beat_rings_without_anybody_else():
     entries = {entry["task"]: entry for entry in app.conf.beat_schedule.values()}
     assert entries[tasks.ring.name]["schedule"] == tasks.SWEEP_SECONDS
     assert entries[tasks.ring.name]["options"]["expires"] <= tasks.SWEEP_SECONDS
+    assert entries[tasks.notify.name]["schedule"] == 10
+    assert entries[tasks.notify.name]["options"]["expires"] <= 10
     assert entries[tasks.clear.name]["schedule"] <= 3600
-    assert {tasks.ring.name, tasks.clear.name} <= app.tasks.keys()
+    assert {tasks.ring.name, tasks.notify.name, tasks.clear.name} <= app.tasks.keys()
 
 
 def ended(days, **fields):

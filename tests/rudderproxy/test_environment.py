@@ -29,6 +29,9 @@ WRONG = [
     ("GATEWAY_PORT", "0"),
     ("GATEWAY_PORT", "65536"),
     ("GATEWAY_TRUSTED_PROXIES", "10.0.0.0/8,nope"),
+    ("GATEWAY_WEBHOOK_NETWORKS", "10.0.0.0/8,example.com"),
+    ("GATEWAY_WEBHOOK_SECRET", "s3cret"),
+    ("GATEWAY_WEBHOOK_SECRET", "a-secret-that-is-long-enough-0123456789,s3cret"),
     ("GATEWAY_VALIDATION", "lax"),
     ("GATEWAY_MAX_BODY_BYTES", "16MB"),
     ("GATEWAY_MAX_BODY_BYTES", "1"),
@@ -83,9 +86,11 @@ def test_defaults_are_the_stated_ones(monkeypatch, tmp_path):
     assert read.django_debug is False
 
 
-@pytest.mark.parametrize("name", ["DJANGO_SECRET_KEY", "RUDDERSTACK_PASS", "RUDDERSTACK_USER", "RUDDERSTACK_WRITE_KEYS", "DATABASE_URL"])
+@pytest.mark.parametrize(
+    "name", ["DJANGO_SECRET_KEY", "RUDDERSTACK_PASS", "RUDDERSTACK_USER", "RUDDERSTACK_WRITE_KEYS", "DATABASE_URL", "GATEWAY_WEBHOOK_SECRET"]
+)
 def test_every_secret_can_be_read_from_a_file(monkeypatch, tmp_path, name):
-    values = {"RUDDERSTACK_WRITE_KEYS": "src-9=wk-9", "DATABASE_URL": "postgres://u:p@h/n"}
+    values = {"RUDDERSTACK_WRITE_KEYS": "src-9=wk-9", "DATABASE_URL": "postgres://u:p@h/n", "GATEWAY_WEBHOOK_SECRET": f"{'n' * 32}, {'o' * 32}"}
     monkeypatch.setenv("RUDDERSTACK_USER", "someone")
     monkeypatch.delenv(name, raising=False)
     (tmp_path / "secret").write_text(f"{values.get(name, 'from-a-file')}\n")
@@ -97,6 +102,7 @@ def test_every_secret_can_be_read_from_a_file(monkeypatch, tmp_path, name):
         "RUDDERSTACK_USER": read.rudderstack_user == "from-a-file",
         "RUDDERSTACK_WRITE_KEYS": read.rudderstack_write_keys == {"src-9": "wk-9"},
         "DATABASE_URL": read.database["PASSWORD"] == "p",
+        "GATEWAY_WEBHOOK_SECRET": read.gateway_webhook_secret == ["n" * 32, "o" * 32],
     }[name]
 
 
@@ -129,3 +135,8 @@ def test_a_dollar_in_a_secret_is_a_dollar(monkeypatch):
 def test_a_short_deadline_needs_no_other_setting(monkeypatch):
     monkeypatch.setenv("GATEWAY_DEADLINE_SECONDS", "2")
     assert (environment.read().gateway_connect_seconds, environment.read().gateway_read_seconds) == (2, 2)
+
+
+def test_networks_of_webhooks_are_read_as_such(monkeypatch):
+    monkeypatch.setenv("GATEWAY_WEBHOOK_NETWORKS", "10.0.0.0/8, fd00::/8,192.0.2.7")
+    assert [str(network) for network in environment.read().gateway_webhook_networks] == ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"]

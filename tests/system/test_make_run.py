@@ -76,7 +76,9 @@ def test_it_starts_prints_a_call_that_works_and_keeps_the_data(run, tmp_path):
     assert "Order" not in browser.post(f"{url}/admin/login/?next=/admin/audit/call/", data=login, headers={"Referer": url}).text
     assert "make-run" in browser.get(f"{url}/admin/audit/call/").text
     browser.close()
-    for path in (tmp_path / "var" / "secrets").iterdir():
+    secrets = list((tmp_path / "var" / "secrets").iterdir())
+    assert "GATEWAY_WEBHOOK_SECRET" in {path.name for path in secrets}
+    for path in secrets:
         assert path.stat().st_mode & 0o777 == 0o600
     assert first.stop() == 0
     wait_for(lambda: not any(listening(port) for port in first.ports.values()), 15)

@@ -6,7 +6,7 @@ import sys
 
 from tests.processes import ROOT
 
-JOBS = [f"tests/jobs/test_{name}.py" for name in ("lease", "control", "engine", "sending", "tasks")]
+JOBS = [f"tests/jobs/test_{name}.py" for name in ("lease", "control", "engine", "sending", "tasks", "notifying")]
 ROOMS = ["tests/audit", "tests/access", "tests/forwarding", "tests/ingress", *JOBS, "tests/api", "tests/mcp_server", "tests/console"]
 
 

@@ -11,6 +11,7 @@ from tests.conftest import GOOD
 WRITE_KEY = "SEEDEDwritekey0123456789"
 PASSWORD = "SEEDEDpassword0123456789"
 DJANGO = "SEEDEDdjango01234567890123456789012345678901234567890123"
+WEBHOOK = "SEEDEDwebhook01234567890123456789"
 BASIC = base64.b64encode(f"wk-1:{PASSWORD}".encode()).decode()
 AUTHORIZATION = "SEEDEDauthorization0123"
 
@@ -22,6 +23,7 @@ def test_seeded_secrets_are_nowhere(gateway_with, sandbox):
         RUDDERSTACK_PASS=PASSWORD,
         RUDDERSTACK_WRITE_KEYS=f"src-1={WRITE_KEY}",
         DJANGO_SECRET_KEY=DJANGO,
+        GATEWAY_WEBHOOK_SECRET=WEBHOOK,
         GATEWAY_LOG_LEVEL="DEBUG",
         DJANGO_SUPERUSER_PASSWORD="a-password-of-an-admin",
     )
@@ -35,7 +37,7 @@ def test_seeded_secrets_are_nowhere(gateway_with, sandbox):
 
     for route, body in GOOD.items():
         send(route, body)
-    echo = f"{PASSWORD} {WRITE_KEY} Basic {BASIC}"
+    echo = f"{PASSWORD} {WRITE_KEY} {WEBHOOK} Basic {BASIC}"
     for status, kind in ((200, "text/plain"), (400, "application/json"), (400, "text/plain"), (500, "text/plain"), (302, "text/plain")):
         sandbox.trouble("answer", times=1, status=status, content_type=kind, body=f'{{"echo": "{echo}"}}', headers={"Location": f"/?{PASSWORD}"})
         send("replay", GOOD["replay"])
@@ -56,7 +58,7 @@ def test_seeded_secrets_are_nowhere(gateway_with, sandbox):
     gateway.stop()
     broker = "".join(path.read_text(errors="replace") for path in (gateway.folder / "var" / "broker").rglob("*") if path.is_file())
     for name, text in {"answers": "\n".join(answers), "rows": dump, "log lines": gateway.log, "pages": "\n".join(pages), "messages": broker}.items():
-        for secret in (WRITE_KEY, PASSWORD, BASIC, DJANGO, gateway.key, AUTHORIZATION):
+        for secret in (WRITE_KEY, PASSWORD, BASIC, DJANGO, WEBHOOK, gateway.key, AUTHORIZATION):
             assert secret not in text, f"{secret[:12]}… is in {name}: …{text[max(0, text.index(secret) - 200) : text.index(secret)]}"
     assert "unexpected" in gateway.log  # the failure inside was logged, with its place
 

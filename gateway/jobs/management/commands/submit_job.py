@@ -46,6 +46,7 @@ class Command(BaseCommand):
         parser.add_argument("--priority", type=int, default=0)
         parser.add_argument("--chunk-events", type=int, default=500)
         parser.add_argument("--job-run-id", help="RudderStack's job run; one of its own without it, none with `none`")
+        parser.add_argument("--webhook", default="", help="tell the job's end to this address, by a signed POST")
         parser.add_argument("--unordered", action="store_true", help="up to 16 chunks at once")
         parser.add_argument("--dry-run", action="store_true")
         parser.add_argument("--idempotency-key")
@@ -61,6 +62,7 @@ class Command(BaseCommand):
             priority=options["priority"],
             chunk_events=options["chunk_events"],
             job_run_id=options["job_run_id"],
+            webhook=options["webhook"],
         )
         try:
             job = self._make(self._submission(options), wishes, options)
