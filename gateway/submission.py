@@ -97,7 +97,7 @@ def _input(submission: Submission) -> tuple[Submission, Format, bytes]:
         raise Refusal(400, "broken_gzip", "The body is named gzip, or looks like it, but cannot be unpacked once. No job was made.") from None
     if not text.strip():
         raise Refusal(400, "empty_input", "There is nothing in the body. No job was made.")
-    if operation.shape is Shape.EVENT and form != Format.ARRAY and submission.body.exact(_ANY).reason != "invalid_json":
+    if operation.shape is Shape.EVENT and text.lstrip().startswith(b"{") and submission.body.exact(_ANY).reason != "invalid_json":
         admit(submission)
         # Over several lines it would be no line of its own.
         return submission, Format.ARRAY, b"[%b]" % text
