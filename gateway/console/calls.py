@@ -29,6 +29,7 @@ COLOURS: Final = {
     "Failed": "danger",
     "Unknown": "danger",
     "Dry run": "info",
+    "Made a job": "info",
     "In flight": "info",
 }
 ICONS: Final = {
@@ -38,6 +39,7 @@ ICONS: Final = {
     "failed": "error",
     "unknown": "help",
     "dry_run": "science",
+    "job": "schedule_send",
     "in_flight": "pending",
 }
 _SPANS: Final = {
