@@ -241,6 +241,8 @@ class ActionAdmin(LogAdmin):
 def sentence(record: Record) -> str:
     """What came of a call, in plain words."""
     call, outcome = record.call, record.outcome
+    if outcome is not None and outcome.result == "job":
+        return f"A job was made of it, {call.job}: what comes of its events stands there."
     what = "A body that was not read" if call.bytes is None else f"{call.bytes:,} bytes"
     if call.events is not None:
         what = f"{call.events:,} event{'' if call.events == 1 else 's'}"

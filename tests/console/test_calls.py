@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from gateway.audit import log
-from gateway.audit.models import Action, Call, Channel, Outcome, Result, Verb
+from gateway.audit.models import Action, Call, Channel, Outcome, Result, Verb, new_id
 from tests.audit.rows import new_call, new_outcome, written
 from tests.console.pages import ACTIONS, CALLS, CLIENTS, KEYS, cells, listed, paths
 
@@ -298,6 +298,12 @@ def test_every_result_has_its_page(admin_client, result):
     answer = admin_client.get(f"{CALLS}{call.id}/change/")
     assert answer.status_code == 200
     assert f'data-state="{result or "in_flight"}"' in answer.content.decode()
+
+
+def test_a_call_that_made_a_job_names_it(admin_client):
+    job = new_id()
+    call = written("job", job=job)
+    assert f"A job was made of it, {job}" in admin_client.get(f"{CALLS}{call.id}/change/").content.decode()
 
 
 def test_an_overdue_call_says_that_nothing_was_recorded_in_time(admin_client):
