@@ -75,9 +75,7 @@ class CallSerializer(serializers.Serializer[Any]):
     job_run_id = serializers.CharField(allow_null=True)
     request_id = serializers.CharField()
     events = serializers.IntegerField(allow_null=True)
-    bytes = serializers.IntegerField(
-        allow_null=True, help_text="Of the body as received; null where it was refused unread, or was uploaded for a job."
-    )
+    bytes = serializers.IntegerField(allow_null=True, help_text="Of the body as received; null where it was refused unread, or is a job's upload.")
     sha256 = serializers.CharField(allow_null=True, help_text="Of the body as received.")
     result = serializers.ChoiceField(choices=STATES)
     status = serializers.IntegerField(allow_null=True, help_text="As answered to the caller.")
