@@ -48,6 +48,6 @@ def test_every_setting_that_docker_sets_is_one():
 
 
 def test_what_takes_uploads_and_what_works_on_them_share_their_files():
-    for name in ("web", "worker"):
+    for name in ("web", "mcp", "worker"):
         assert "gateway-jobs:/var/lib/gateway/jobs" in COMPOSE["services"][name]["volumes"]
     assert "/var/lib/gateway/jobs" in DOCKERFILE

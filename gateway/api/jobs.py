@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from gateway.access.principal import Principal
 from gateway.api.authentication import principal_of
-from gateway.api.operation import present
+from gateway.api.operation import present, present_job
 from gateway.api.problems import Problem
 from gateway.api.query import given, page_after
 from gateway.api.received import address_of, upload_of
@@ -33,6 +33,7 @@ from gateway.jobs.models import Failure, Format, Job, State
 from gateway.jobs.shape import shape
 from gateway.jobs.tasks import wake
 from gateway.operations import OPERATIONS
+from gateway.submission import NO_DISK
 from gateway.webhooks.address import LONGEST
 from gateway.webhooks.signing import secrets_of
 
@@ -121,9 +122,9 @@ class JobsView(APIView):
         except Refusal as refusal:
             return present(refuse(submission, refusal))
         except OSError:
-            raise Problem(503, "no_disk", "The gateway cannot keep the input: its storage takes no more. Nothing was kept.") from None
+            raise Problem(503, "no_disk", NO_DISK) from None
         wake()
-        return Response(shape(job), status=202, headers={"Location": f"/v1/jobs/{job.id}"})
+        return present_job(job)
 
 
 class JobView(APIView):

@@ -35,7 +35,7 @@ from gateway.api.serializers import (
 from gateway.contract.schemas import body_schema, example_of
 from gateway.forwarding.idempotency import MAX_LENGTH
 from gateway.ingress.problem import TYPE
-from gateway.operations import Operation
+from gateway.operations import Operation, Shape
 
 _PROBLEMS: Final = {
     400: "The body or a parameter is at fault: errors name the places.",
@@ -45,8 +45,8 @@ _PROBLEMS: Final = {
     405: "A method that this route does not have; Allow names those that it has.",
     408: "The body came too slowly.",
     409: "A call with this Idempotency-Key is in flight, or its outcome is unknown.",
-    413: "The body is too large: for RudderStack or for the gateway.",
-    422: "This Idempotency-Key was used with another body.",
+    413: "The body is too large: for RudderStack or for the gateway. POST /v1/jobs takes more.",
+    422: "This Idempotency-Key was used with another body, or for a job where a call is asked for, or the other way round.",
     429: "Upstream's rate limit; Retry-After where upstream sent it.",
     500: "RudderStack could not store the events, or the gateway failed.",
     502: "RudderStack could not be reached and nothing was sent, or it answered with a redirect, which is not followed.",
@@ -62,6 +62,10 @@ _REPLAYED: Final = OpenApiParameter(
 )
 _PENDING: Final = OpenApiParameter(
     "X-Audit-State", str, OpenApiParameter.HEADER, response=True, description="pending: the outcome could not be written to the log yet."
+)
+_LOCATION: Final = OpenApiParameter("Location", str, OpenApiParameter.HEADER, response=[202], description="Where the job is.")
+_APPLIED: Final = OpenApiParameter(
+    "Preference-Applied", str, OpenApiParameter.HEADER, response=[202], description="respond-async, where it was asked for."
 )
 _COMMON: Final = [_AUDIT_ID, _REQUEST_ID, _CHALLENGE, _RETRY_AFTER, _REPLAYED, _PENDING]
 
@@ -79,6 +83,7 @@ _INPUTS: Final = [
     _header("X-Rudder-Task-Run-Id", "RudderStack's task run; one in the first event wins."),
     _header("AnonymousId", "RudderStack's routing key."),
     _header("Content-Encoding", "gzip, or nothing."),
+    _header("Prefer", "respond-async: make a job of it and answer at once (RFC 7240)."),
     _header("Idempotency-Key", "The same request under the same key is sent once, however often it is asked for.", _KEY),
 ]
 
@@ -107,6 +112,15 @@ def _answers_of_upstream() -> dict[Any, Any]:
     return {(status, "application/json"): OpenApiResponse(unchanged, text) for status, text in _PROBLEMS.items() if status < 500}
 
 
+_LINES: Final = {"type": "string", "description": "With Prefer: respond-async, one event a line. A JSON array of events is taken then, too."}
+_ASKED: Final = OpenApiResponse(JobSerializer, "A job was made, as was asked for: how far it is.")
+_MADE: Final = {
+    Shape.EVENT: _ASKED,
+    Shape.MESSAGES: _ASKED,
+    Shape.BATCH: OpenApiResponse(JobSerializer, "A job was made, as was asked for, or as the body is over 4,096,000 bytes: how far it is."),
+}
+
+
 def operation_view(operation: Operation) -> type[APIView]:
     """The operation's view with its documentation."""
     sent = PolymorphicProxySerializer(component_name="Sent", serializers=[ResultSerializer, DryRunSerializer], resource_type_field_name=None)
@@ -117,10 +131,15 @@ def operation_view(operation: Operation) -> type[APIView]:
         summary=operation.description,
         description=f"{operation.description}: {operation.help}",
         tags=["operations"],
-        parameters=[*_INPUTS, *_COMMON],
-        request={"application/json": body_schema(operation)},
-        examples=[OpenApiExample("body", value=example_of(operation), request_only=True)],
-        responses={(200, "application/json"): success, **_problems(*_PROBLEMS), **_answers_of_upstream()},
+        parameters=[*_INPUTS, *_COMMON, _LOCATION, _APPLIED],
+        request={"application/json": body_schema(operation), "application/x-ndjson": _LINES},
+        examples=[OpenApiExample("body", value=example_of(operation), request_only=True, media_type="application/json")],
+        responses={
+            (200, "application/json"): success,
+            (202, "application/json"): _MADE[operation.shape],
+            **_problems(*_PROBLEMS),
+            **_answers_of_upstream(),
+        },
     )
     return extend_schema_view(post=schema)(view)
 
@@ -142,7 +161,6 @@ _call = extend_schema(
     responses={200: OpenApiResponse(CallSerializer, "The call."), **_problems(401, 404, 405, 503)},
 )
 _JOB_ID: Final = OpenApiParameter("job_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The job's id.")
-_LOCATION: Final = OpenApiParameter("Location", str, OpenApiParameter.HEADER, response=[202], description="Where the job is.")
 _jobs = extend_schema(
     operation_id="list_jobs",
     summary="List jobs",
@@ -163,7 +181,7 @@ _new_job = extend_schema(
         _LOCATION,
     ],
     request={"application/x-ndjson": {"type": "string", "description": "One event a line."}},
-    responses={(202, "application/json"): OpenApiResponse(JobSerializer, "The job."), **_problems(400, 401, 403, 405, 408, 413, 422, 503)},
+    responses={(202, "application/json"): OpenApiResponse(JobSerializer, "The job."), **_problems(400, 401, 403, 405, 408, 409, 413, 422, 503)},
 )
 _job = extend_schema(
     operation_id="get_job",

@@ -6,9 +6,11 @@ from urllib.parse import parse_qsl
 
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from gateway.api.authentication import principal_of
+from gateway.api.preferences import RESPOND_ASYNC, preferences
 from gateway.api.problems import Problem, respond
 from gateway.api.received import address_of, body_of
 from gateway.audit.models import Channel
@@ -16,6 +18,8 @@ from gateway.audit.redaction import KEPT_HEADERS
 from gateway.forwarding.admission import PASSED_ON
 from gateway.forwarding.answer import Answer, Refusal
 from gateway.forwarding.submission import Submission
+from gateway.jobs.models import Job
+from gateway.jobs.shape import shape
 from gateway.operations import Operation
 from gateway.submission import submit
 
@@ -32,8 +36,15 @@ class OperationView(APIView):
     http_method_names = ("post",)
 
     def post(self, request: Request) -> HttpResponse:
-        """Forward it and answer as JSON."""
-        return present(submit(self._submission(request._request)))
+        """Forward it and answer as JSON, or make a job of it."""
+        submission = self._submission(request._request)
+        answer = submit(submission)
+        if isinstance(answer, Answer):
+            return present(answer)
+        response = present_job(answer)
+        if submission.respond_async:
+            response["Preference-Applied"] = RESPOND_ASYNC
+        return response
 
     def _submission(self, request: HttpRequest) -> Submission:
         dry_run = _dry_run(request)
@@ -48,6 +59,7 @@ class OperationView(APIView):
             idempotency_key=request.headers.get("Idempotency-Key"),
             query=_query(request),
             dry_run=bool(dry_run),
+            respond_async=RESPOND_ASYNC in preferences(request.headers.get("Prefer", "")),
             refusal=None if dry_run is not None else Refusal(400, "bad_parameter", _NOT_SURE),
         )
 
@@ -85,6 +97,11 @@ def present(answer: Answer) -> HttpResponse:
     if answer.pending:
         response["X-Audit-State"] = "pending"
     return response
+
+
+def present_job(job: Job) -> HttpResponse:
+    """A job that was made, as HTTP."""
+    return Response(shape(job), status=202, headers={"Location": f"/v1/jobs/{job.id}", "X-Audit-Id": str(job.id)})
 
 
 def _dry_run(request: HttpRequest) -> bool | None:

@@ -75,7 +75,7 @@ class CallSerializer(serializers.Serializer[Any]):
     job_run_id = serializers.CharField(allow_null=True)
     request_id = serializers.CharField()
     events = serializers.IntegerField(allow_null=True)
-    bytes = serializers.IntegerField(allow_null=True, help_text="Of the body as received; null where it was refused unread.")
+    bytes = serializers.IntegerField(allow_null=True, help_text="Of the body as received; null where it was refused unread, or is a job's upload.")
     sha256 = serializers.CharField(allow_null=True, help_text="Of the body as received.")
     result = serializers.ChoiceField(choices=STATES)
     status = serializers.IntegerField(allow_null=True, help_text="As answered to the caller.")
@@ -85,7 +85,7 @@ class CallSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(allow_null=True)
     errors = FaultSerializer(many=True)  # type: ignore[assignment]
     resend_of = serializers.UUIDField(allow_null=True)
-    job = serializers.UUIDField(allow_null=True)
+    job = serializers.UUIDField(allow_null=True, help_text="The job that sent it; or, where result is job, that was made of it.")
 
 
 class CallListSerializer(serializers.Serializer[Any]):
@@ -113,7 +113,7 @@ class WebhookSecretSerializer(serializers.Serializer[Any]):
 class JobSerializer(serializers.Serializer[Any]):
     """One job."""
 
-    id = serializers.UUIDField()
+    id = serializers.UUIDField(help_text="Also the audit id of the call that made it.")
     state = serializers.ChoiceField(choices=State.choices)
     reason = serializers.CharField(allow_null=True, help_text="Why it is in this state: a code and a sentence.")
     operation = serializers.ChoiceField(choices=OPERATION_CHOICES)

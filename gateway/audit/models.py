@@ -37,6 +37,7 @@ class Result(models.TextChoices):
     REFUSED = "refused", "Refused"
     UNKNOWN = "unknown", "Unknown"
     DRY_RUN = "dry_run", "Dry run"
+    JOB = "job", "Made a job"
 
 
 IN_FLIGHT = "in_flight"
@@ -61,7 +62,10 @@ class AppendOnlyModel(models.Model):
 
 
 class Call(AppendOnlyModel):
-    """The intent: committed before anything is sent. `bytes` and `sha256` are of the body as received; empty where it was never read."""
+    """The intent: committed before anything is sent. `bytes` and `sha256` are of the body as received; empty where it was never read.
+
+    `job` with a `chunk` is the job that sent it; without one the job that was made of it, which has the same id.
+    """
 
     id = models.UUIDField("audit id", primary_key=True, default=new_id, editable=False)
     at = models.DateTimeField()

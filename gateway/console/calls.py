@@ -29,6 +29,7 @@ COLOURS: Final = {
     "Failed": "danger",
     "Unknown": "danger",
     "Dry run": "info",
+    "Made a job": "info",
     "In flight": "info",
 }
 ICONS: Final = {
@@ -38,6 +39,7 @@ ICONS: Final = {
     "failed": "error",
     "unknown": "help",
     "dry_run": "science",
+    "job": "schedule_send",
     "in_flight": "pending",
 }
 _SPANS: Final = {
@@ -239,6 +241,8 @@ class ActionAdmin(LogAdmin):
 def sentence(record: Record) -> str:
     """What came of a call, in plain words."""
     call, outcome = record.call, record.outcome
+    if outcome is not None and outcome.result == "job":
+        return f"A job was made of it, {call.job}: what comes of its events stands there."
     what = "A body that was not read" if call.bytes is None else f"{call.bytes:,} bytes"
     if call.events is not None:
         what = f"{call.events:,} event{'' if call.events == 1 else 's'}"

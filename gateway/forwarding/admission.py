@@ -85,7 +85,7 @@ def _check(submission: Submission) -> tuple[Reading, tuple[Fault, ...]]:
             return reading, ()
         verdict = body.exact(operation)
     except BodyTooLargeError as error:
-        raise _too_large(operation, error.limit) from None
+        raise too_large(operation, error.limit) from None
     if verdict.own:
         raise Refusal(400, verdict.own[0].reason, f"The gateway does not send this: {verdict.own[0].detail}", verdict.own)
     if verdict.reason is None:
@@ -100,12 +100,10 @@ def _check(submission: Submission) -> tuple[Reading, tuple[Fault, ...]]:
     return verdict.reading, verdict.faults
 
 
-def _too_large(operation: Operation, limit: int) -> Refusal:
-    return Refusal(
-        413,
-        "body_too_large",
-        f"A body of {operation.name} may have at most {limit:,} bytes, received and unpacked (GATEWAY_MAX_BODY_BYTES). Send it in smaller parts.",
-    )
+def too_large(operation: Operation, limit: int) -> Refusal:
+    """Of a body over our own limit, in bytes."""
+    most = f"A body of {operation.name} may have at most {limit:,} bytes, received and unpacked (GATEWAY_MAX_BODY_BYTES)."
+    return Refusal(413, "body_too_large", f"{most} Send it in smaller parts, or to POST /v1/jobs, which takes more.")
 
 
 def _authorise_sources(submission: Submission, reading: Reading, faults: tuple[Fault, ...]) -> str:

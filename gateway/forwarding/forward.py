@@ -1,6 +1,7 @@
 """The way of one call: admitted, intended, sent, its outcome recorded. No log, no sending."""
 
 import logging
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
@@ -40,6 +41,23 @@ def forward(submission: Submission) -> Answer:
 def refuse(submission: Submission, refusal: Refusal) -> Answer:
     """Record that a submission was refused before it was forwarded. Raises LogUnavailableError."""
     return _refuse(_begin(submission), submission, refusal)
+
+
+def call_of_job(submission: Submission, job: uuid.UUID, *, source: str, destination: str, job_run_id: str, sha256: str) -> Call:
+    """The intent of a submission that becomes a job of this id, and so its own; not committed yet. `sha256` is of the input."""
+    call = _begin(submission)
+    call.id = call.job = job
+    call.source, call.destination, call.job_run_id = source, destination, job_run_id
+    _digest(call, submission)
+    call.sha256 = sha256
+    log.clean(call)
+    return call
+
+
+def record_job(call: Call, submission: Submission) -> None:
+    """Write that the submission became a job; inside `log.together`, with the job. Raises TryTakenError, LogUnavailableError."""
+    log.intend(call)
+    log.close(Outcome(call=call, at=timezone.now(), result=Result.JOB, status=202, duration_ms=_since(submission)))
 
 
 def _forward(call: Call, submission: Submission) -> Answer:

@@ -1,6 +1,8 @@
-"""One request under one Idempotency-Key, however often it is sent: the intent in the log is the lock."""
+"""One request under one Idempotency-Key, however often it is sent: the intent in the log is the lock, of calls and of jobs."""
 
 import json
+import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -28,15 +30,38 @@ def claim(call: Call) -> Answer | None:
 
     A further try is allowed only where the last surely sent nothing. Raises Refusal (409, 422), LogUnavailableError.
     """
+    earlier = _claim(call, lambda: log.intend(call))
+    if earlier is None:
+        return None
+    last, outcome = earlier
+    if last.job is not None:
+        raise Refusal(422, "idempotency_key_reused", f"This Idempotency-Key stands for the job {last.job}: ask for that, or use a new one.")
+    return _recorded(last, outcome)
+
+
+def claim_job(call: Call, make: Callable[[], None]) -> uuid.UUID | None:
+    """The same for a job, which `make` commits together with the intent. Returns the id of the job that was made under the key before.
+
+    Raises what `make` raises too, but for TryTakenError.
+    """
+    earlier = _claim(call, make)
+    return None if earlier is None else _job_of(earlier[0])
+
+
+def job_of(call: Call) -> uuid.UUID | None:
+    """The job that was made under the call's key, if there was one. Raises as `claim` does; commits nothing."""
+    last = log.last_try(call.client, call.idempotency_key)
+    return _job_of(last) if last and _judged(last, call) else None
+
+
+def _claim(call: Call, commit: Callable[[], None]) -> tuple[Call, Outcome] | None:
     for _ in range(_RACES):
         last = log.last_try(call.client, call.idempotency_key)
-        if last is not None:
-            answer = _answer_of(last, call)
-            if answer is not None:
-                return answer
+        if last is not None and (outcome := _judged(last, call)) is not None:
+            return last, outcome
         call.idempotency_try = (last.idempotency_try or 0) + 1 if last else 1
         try:
-            log.intend(call)
+            commit()
         except log.TryTakenError:
             call.idempotency_try = None
         else:
@@ -44,8 +69,14 @@ def claim(call: Call) -> Answer | None:
     raise _in_flight()
 
 
-def _answer_of(last: Call, call: Call) -> Answer | None:
-    """What the last try got; None where it surely sent nothing."""
+def _job_of(last: Call) -> uuid.UUID:
+    if last.job is None:
+        raise Refusal(422, "idempotency_key_reused", f"This Idempotency-Key was used for the call {last.id}, which was no job: use a new one.")
+    return last.job
+
+
+def _judged(last: Call, call: Call) -> Outcome | None:
+    """The outcome of the last try; None where it surely sent nothing. Raises Refusal where it is not known, or was of something else."""
     if any(getattr(last, name) != getattr(call, name) for name in ("operation", "sha256", "source", "destination")):
         raise Refusal(422, "idempotency_key_reused", "This Idempotency-Key was used with another body, operation or source: use a new one.")
     outcome = log.last_outcome(last)
@@ -59,7 +90,7 @@ def _answer_of(last: Call, call: Call) -> Answer | None:
         )
     if outcome.result == Result.REFUSED or (outcome.result == Result.FAILED and outcome.upstream_status is None):
         return None
-    return _recorded(last, outcome)
+    return outcome
 
 
 def _in_flight() -> Refusal:

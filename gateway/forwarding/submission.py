@@ -18,6 +18,7 @@ class Submission:
     """One request to forward. `headers` holds the caller's under their usual names; `address` is the original caller's.
 
     `query` is the query string to send on, percent-encoded; RudderStack looks at none.
+    `respond_async` asks for a job in place of an answer.
     `refusal` is what the door found wrong with it, beside the body: it is recorded, and nothing is sent.
     `cancellation` tells when nobody waits for the answer any more. `job` and `chunk` say which part of which job it is, if it is one.
     """
@@ -32,6 +33,7 @@ class Submission:
     idempotency_key: str | None = None
     query: str = ""
     dry_run: bool = False
+    respond_async: bool = False
     refusal: Refusal | None = None
     cancellation: Cancellation | None = None
     job: uuid.UUID | None = None

@@ -31,7 +31,9 @@ class Trouble(Enum):
                 )
             case Trouble.TOO_LARGE:
                 limit = f"{settings.GATEWAY_MAX_BODY_BYTES:,} bytes (GATEWAY_MAX_BODY_BYTES)"
-                return Refusal(413, "body_too_large", f"A body may have at most {limit}. Nothing was sent: send it in smaller parts.")
+                return Refusal(
+                    413, "body_too_large", f"A body may have at most {limit}. Nothing was sent: send it in smaller parts, or to POST /v1/jobs."
+                )
             case Trouble.NO_DISK:
                 return Refusal(503, "no_disk", "The gateway has no room left on its disk (GATEWAY_VAR). Nothing was kept.", retry_after="60")
             case Trouble.NO_THREAD:

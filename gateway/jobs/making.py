@@ -1,11 +1,14 @@
 """Making a job: who may, from what input, and only once under one Idempotency-Key."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, time
 from hashlib import sha256
+from io import SEEK_END
 from pathlib import Path
 from typing import BinaryIO, Final
+from uuid import UUID
 
 from django.conf import settings
 from django.core.files import File
@@ -14,11 +17,12 @@ from django.utils import timezone
 
 from gateway.audit import log
 from gateway.audit.database import using_log
-from gateway.audit.models import Action, Verb, new_id
+from gateway.audit.models import Action, Call, Verb, new_id
 from gateway.audit.redaction import hide
 from gateway.forwarding.admission import DESTINATION, JOB_RUN, SENDABLE, authorise
 from gateway.forwarding.answer import Refusal
-from gateway.forwarding.idempotency import check_key
+from gateway.forwarding.forward import call_of_job, record_job
+from gateway.forwarding.idempotency import check_key, claim_job, job_of
 from gateway.forwarding.submission import Submission
 from gateway.jobs.models import Format, Job
 from gateway.operations import Credential
@@ -49,13 +53,15 @@ class Wishes:
 
 
 def from_upload(submission: Submission, content: BinaryIO, format_: Format, wishes: Wishes) -> Job:
-    """A job of what was uploaded; the earlier one where the same was asked for under the same Idempotency-Key.
+    """A job of what was uploaded; the earlier one where the same was asked for under the same Idempotency-Key, which a dry run does not use up.
 
     Raises Refusal (400, 403, 409, 422), LogUnavailableError, OSError where the storage takes nothing.
     """
     _check_job_run_id(wishes.job_run_id)
-    source, digest = _check(submission), _digest(content)
-    if not content.tell():
+    source = _check(submission)
+    # Where the door has read the body, the input may be what it holds, unpacked.
+    digest = submission.body.digest if submission.body.was_read else _digest(content)
+    if not content.seek(0, SEEK_END):
         raise Refusal(400, "empty_input", "There is nothing in the input. No job was made.")
     if earlier := _earlier(submission, digest):
         return earlier
@@ -97,18 +103,31 @@ def _make(job: Job, submission: Submission, source: str, wishes: Wishes, path: s
     job.created_at, job.due_at = now, max(now, wishes.not_before or now)
     log.clean(job)
     detail = {name: str(getattr(job, name)) for name in ("operation", "source", "format", "dry_run", "ordered", "rate", "sha256")}
-    try:
+    call = _call_of(job, submission)
+
+    def commit() -> None:
         with log.together():
+            record_job(call, submission)
             job.save(force_insert=True)
             log.act(Action(at=now, actor=job.actor, channel=job.channel, verb=Verb.JOB_MADE, subject=str(job.id), detail=log.as_json([detail])))
-    except log.LogUnavailableError:
+
+    with ExitStack() as otherwise:
         if path is not None:
-            default_storage.delete(path)
-        # Somebody was quicker under the same key, or the database is away.
-        if earlier := _earlier(submission, job.sha256):
-            return earlier
-        raise
+            otherwise.callback(default_storage.delete, path)
+        if not _holds_key(submission):
+            commit()
+        elif earlier := claim_job(call, commit):
+            return _kept(earlier)
+        otherwise.pop_all()
     return job
+
+
+def _call_of(job: Job, submission: Submission) -> Call:
+    return call_of_job(submission, job.id, source=job.source, destination=job.destination, job_run_id=job.job_run_id, sha256=job.sha256)
+
+
+def _holds_key(submission: Submission) -> bool:
+    return submission.idempotency_key is not None and not submission.dry_run
 
 
 def _check_job_run_id(job_run_id: str | None) -> None:
@@ -135,15 +154,19 @@ def _job_run_id(job: Job, submission: Submission, wishes: Wishes) -> str:
 
 
 def _earlier(submission: Submission, digest: str) -> Job | None:
-    """The job that was made under this Idempotency-Key. Raises Refusal (422) where that was another."""
-    if submission.idempotency_key is None:
+    """The job that was made under this Idempotency-Key. Raises Refusal (409, 422) where the key stands for anything else."""
+    if not _holds_key(submission):
         return None
+    asked = Job(source=hide(authorise(submission)), destination=hide(submission.header(DESTINATION)), sha256=digest)
+    earlier = job_of(_call_of(asked, submission))
+    return _kept(earlier) if earlier else None
+
+
+def _kept(job_id: UUID) -> Job:
     with log.available(), using_log():
-        job = Job.objects.filter(client=submission.principal.client_id, idempotency_key=submission.idempotency_key).first()
-    if job is None and log.last_try(submission.principal.client_id, submission.idempotency_key):
-        raise Refusal(422, "idempotency_key_reused", "This Idempotency-Key was used for a call: use a new one.")
-    if job is not None and (job.sha256, job.operation) != (digest, submission.operation.name):
-        raise Refusal(422, "idempotency_key_reused", "This Idempotency-Key was used with another input or operation: use a new one.")
+        job = Job.objects.filter(id=job_id).first()
+    if job is None:
+        raise Refusal(422, "idempotency_key_reused", f"This Idempotency-Key stands for the job {job_id}, which is not kept any more: use a new one.")
     return job
 
 

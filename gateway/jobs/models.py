@@ -49,7 +49,7 @@ class WebhookState(models.TextChoices):
 
 
 class Job(models.Model):
-    """One long piece of work.
+    """One long piece of work. Its id is that of the call that made it, which holds its Idempotency-Key.
 
     `input` names the upload in storage, the directory or address of an archive, or as JSON the filter of earlier calls.
     Times are UTC, `rate` is events a second. Between `window_from` and `window_to` of each day it sends; both None: at any time.
@@ -127,7 +127,6 @@ class Job(models.Model):
             models.Index(fields=["client", "id"], name="job_client"),
             models.Index(fields=["webhook_due_at"], name="job_webhook", condition=models.Q(webhook_due_at__isnull=False)),
         ]
-        constraints = [models.UniqueConstraint(fields=["client", "idempotency_key"], name="job_idempotency")]
 
     def __str__(self) -> str:
         return str(self.id)

@@ -15,7 +15,7 @@ from gateway.contract.body import Body
 from gateway.contract.faults import Faults, escape
 from gateway.forwarding.admission import DESTINATION, JOB_RUN, SOURCE
 from gateway.forwarding.answer import Refusal
-from gateway.mcp_server.schemas import BODY, OPTIONS
+from gateway.mcp_server.schemas import BODY, EVENTS, OPTIONS
 from gateway.operations import Operation, Shape
 
 _HEADERS: Final = {"source": SOURCE, "destination_id": DESTINATION, "job_run_id": JOB_RUN, "task_run_id": "X-Rudder-Task-Run-Id"}
@@ -31,9 +31,19 @@ _KINDS: Final = {"boolean": "true or false", "string": "a text"}
 
 def body_of(operation: Operation, arguments: Mapping[str, Any]) -> Body:
     """The body that the arguments make, serialised when it is first asked for."""
-    name = BODY[operation.shape]
+    name = name_of(operation, arguments)
     value = {name: arguments.get(name)} if operation.shape is Shape.BATCH else arguments.get(name)
     return Body(lambda: serialise(value), cap=settings.GATEWAY_MAX_BODY_BYTES)
+
+
+def name_of(operation: Operation, arguments: Mapping[str, Any]) -> str:
+    """The argument that becomes the body."""
+    return EVENTS if operation.shape is Shape.EVENT and EVENTS in arguments else BODY[operation.shape]
+
+
+def is_for_a_job(operation: Operation, arguments: Mapping[str, Any]) -> bool:
+    """Whether a job is asked for: by name, or by giving several events where a call takes one."""
+    return arguments.get("respond_async") is True or name_of(operation, arguments) == EVENTS
 
 
 def headers_of(arguments: Mapping[str, Any]) -> dict[str, str]:
@@ -44,17 +54,20 @@ def headers_of(arguments: Mapping[str, Any]) -> dict[str, str]:
 
 def refusal_of(operation: Operation, arguments: Mapping[str, Any]) -> Refusal | None:
     """What is wrong with the arguments, by the tool's schema; what the events themselves must be the contract judges."""
-    name = BODY[operation.shape]
+    name, usual = name_of(operation, arguments), BODY[operation.shape]
+    names = [usual, EVENTS] if operation.shape is Shape.EVENT else [usual]
+    type_, kind = (list, "an array") if name == EVENTS else (_BODIES[operation.shape], _NAMES[operation.shape])
     faults = Faults()
     if name not in arguments:
-        faults.add(f"/{name}", "bad_parameter", "This argument is missing.", f"Send {name}.")
-    elif not isinstance(arguments[name], _BODIES[operation.shape]) and _is_sent(operation, arguments):
-        kind = _NAMES[operation.shape]
+        faults.add(f"/{name}", "bad_parameter", "This argument is missing.", f"Send {' or '.join(names)}.")
+    elif name != usual and usual in arguments:
+        faults.add(f"/{usual}", "bad_parameter", f"This and {name} are both there.", f"Send {usual} for one event, or {name} for several.")
+    elif not isinstance(arguments[name], type_) and (is_for_a_job(operation, arguments) or _is_sent(operation, arguments)):
         cure = f"Send {kind} itself, not its text." if isinstance(arguments[name], str) else f"Send {kind}."
         faults.add(f"/{name}", "bad_parameter", f"This is not {kind}.", cure)
-    options = {key: value for key, value in arguments.items() if key != name}
+    options = {key: value for key, value in arguments.items() if key not in names}
     for error in _SCHEMA.iter_errors(options):
-        _add(error, name, faults)
+        _add(error, names, faults)
     if not faults:
         return None
     kept = tuple(dict.fromkeys(faults))
@@ -66,11 +79,11 @@ def _is_sent(operation: Operation, arguments: Mapping[str, Any]) -> bool:
     return settings.GATEWAY_VALIDATION != "strict" or body_of(operation, arguments).exact(operation).accepted
 
 
-def _add(error: ValidationError, body: str, faults: Faults) -> None:
+def _add(error: ValidationError, bodies: list[str], faults: Faults) -> None:
     """In our own words: the library's quote values."""
     if error.validator == "additionalProperties":
         for name in sorted({str(name) for name in error.instance} - set(OPTIONS)):  # type: ignore[union-attr]
-            taken = ", ".join([body, *OPTIONS])
+            taken = ", ".join([*bodies, *OPTIONS])
             faults.add(f"/{escape(name)}", "bad_parameter", "There is no such argument.", f"Leave it out. There are {taken}.")
         return
     name = str(error.path[0])

@@ -94,10 +94,12 @@ def _prepare(arguments: Mapping[str, str], caller: Caller) -> str:
         "5. Call the tool replay with dry_run true for the first batch, correct what errors names, and look at events_without_message_id: "
         "it must be 0.\n"
         "6. Show what would be sent, to which source, and how many events, and wait for a yes.\n"
-        "7. Send batch by batch, each with an idempotency_key of its own that you keep. On outcome unknown stop and say so; where retryable "
+        "7. Of more than a few batches make one job, by respond_async true and all events in one call; read its resource until its state is "
+        "succeeded, failed or cancelled, and on paused say why. Else send batch by batch.\n"
+        "8. Give each call an idempotency_key of its own that you keep. On outcome unknown stop and say so; where retryable "
         "is true, make the same call again after retry_after seconds; on status 429, or outcome failed without retryable, wait and make it once "
         "more under a new key; on anything else stop.\n"
-        "8. At the end report the events accepted, refused and unknown, with the audit_id of each call."
+        "9. At the end report the events accepted, refused and unknown, with the audit_id of each call."
     )
 
 

@@ -1,4 +1,4 @@
-"""What can be read: calls://ID, a call as the audit log has it, masked; operations://NAME, what an operation takes."""
+"""What can be read: calls://ID, a call as the audit log has it, masked; jobs://ID, a job; operations://NAME, what an operation takes."""
 
 import json
 import uuid
@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from django.conf import settings
+from django.db.models import QuerySet
 from mcp_types import Resource, ResourceTemplate, TextResourceContents
 
 from gateway.audit import view
@@ -15,9 +16,11 @@ from gateway.audit.shape import shape
 from gateway.audit.view import Query, Record
 from gateway.contract.faults import ANSWERS
 from gateway.contract.schemas import body_schema
+from gateway.jobs.models import Job
+from gateway.jobs.shape import shape as shape_of_job
 from gateway.mcp_server.caller import Caller
-from gateway.mcp_server.schemas import example_arguments
-from gateway.operations import OPERATIONS, Credential, Operation
+from gateway.mcp_server.schemas import EVENTS, JOBS, example_arguments
+from gateway.operations import OPERATIONS, Credential, Operation, Shape
 
 JSON: Final = "application/json"
 _CALLS: Final = "calls://"
@@ -32,6 +35,13 @@ TEMPLATES: Final = [
         mime_type=JSON,
     ),
     ResourceTemplate(
+        uri_template=f"{JOBS}{{id}}",
+        name="job",
+        title="A job",
+        description="How far it is, and what came of its events so far. The id is that of job in a tool's result.",
+        mime_type=JSON,
+    ),
+    ResourceTemplate(
         uri_template="operations://{name}",
         name="operation",
         title="An operation",
@@ -42,7 +52,7 @@ TEMPLATES: Final = [
 
 
 def resources_for(caller: Caller) -> list[Resource]:
-    """The operations, and the last calls that the key may see. Raises LogUnavailableError."""
+    """The operations, and the last calls and jobs that the key may see. Raises LogUnavailableError."""
     listed = [
         Resource(uri=f"{_OPERATIONS}{operation.name}", name=operation.name, title=operation.description, description=operation.help, mime_type=JSON)
         for operation in OPERATIONS.values()
@@ -51,6 +61,11 @@ def resources_for(caller: Caller) -> list[Resource]:
         call = record.call
         title = f"{call.operation} at {call.at:%Y-%m-%d %H:%M:%S} UTC: {record.result}"
         listed.append(Resource(uri=f"{_CALLS}{call.id}", name=str(call.id), title=title, mime_type=JSON))
+    with available(), using_log():
+        jobs = list(_jobs(caller).order_by("-id")[:_LISTED])
+    for job in jobs:
+        title = f"{job.operation} as a job, at {job.created_at:%Y-%m-%d %H:%M:%S} UTC: {job.state}"
+        listed.append(Resource(uri=f"{JOBS}{job.id}", name=str(job.id), title=title, mime_type=JSON))
     return listed
 
 
@@ -63,6 +78,8 @@ def read(uri: str, caller: Caller) -> TextResourceContents | None:
         document = _operation(operation) if operation else None
     elif uri.startswith(_CALLS):
         document = _call(uri.removeprefix(_CALLS), caller)
+    elif uri.startswith(JOBS):
+        document = _job(uri.removeprefix(JOBS), caller)
     return TextResourceContents(uri=uri, mime_type=JSON, text=as_text(document)) if document else None
 
 
@@ -79,13 +96,32 @@ def as_text(document: Any) -> str:
 
 
 def _call(name: str, caller: Caller) -> dict[str, Any] | None:
-    try:
-        call_id = uuid.UUID(name)
-    except ValueError:
+    call_id = _id(name)
+    if call_id is None:
         return None
     with available(), using_log():
         record = view.get(call_id, caller.principal.own_calls.get("client"))
     return shape(record) if record else None
+
+
+def _job(name: str, caller: Caller) -> dict[str, Any] | None:
+    job_id = _id(name)
+    if job_id is None:
+        return None
+    with available(), using_log():
+        job = _jobs(caller).filter(id=job_id).first()
+    return shape_of_job(job) if job else None
+
+
+def _jobs(caller: Caller) -> QuerySet[Job]:
+    return Job.objects.filter(**caller.principal.own_calls)
+
+
+def _id(name: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(name)
+    except ValueError:
+        return None
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
@@ -95,6 +131,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "source": _SOURCES[operation.credential],
         "default_source": default or None,
         "destination_id": "one destination of the source" if operation.takes_destination else "passed on, and of no effect",
+        "as_a_job": _AS_A_JOB[operation.shape],
         "type": f"set to {operation.sets_type}" if operation.sets_type else "as given",
         "refusals": {reason: {"status": status, "text": text} for reason, (status, text) in ANSWERS.items()},
     }
@@ -108,6 +145,12 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
 
 
+_ASKED: Final = "made where respond_async is true"
+_AS_A_JOB: Final = {
+    Shape.EVENT: f"{_ASKED}, or where the argument {EVENTS} has several events in place of event",
+    Shape.BATCH: f"{_ASKED}, or where the body is over RudderStack's limit (size_limit_bytes), but within the gateway's",
+    Shape.MESSAGES: _ASKED,
+}
 _SOURCES: Final = {
     Credential.WRITE_KEY: "argument source, else the default; the gateway must have its write key",
     Credential.SOURCE_HEADER: "argument source, else the default",

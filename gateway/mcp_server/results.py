@@ -1,6 +1,7 @@
 """What a tool gives: the answer as structured content, the same as text, and whether it reads as an error."""
 
 import json
+from time import monotonic
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
@@ -13,7 +14,9 @@ from gateway.contract.decoding import depth
 from gateway.contract.faults import Fault
 from gateway.forwarding.answer import Answer
 from gateway.forwarding.submission import Submission
-from gateway.mcp_server.schemas import BODY, OUTPUT
+from gateway.jobs.models import Job
+from gateway.jobs.shape import shape
+from gateway.mcp_server.schemas import JOBS, OUTPUT
 from gateway.operations import Shape
 from gateway.upstream.answers import text_of
 
@@ -30,8 +33,8 @@ _PLACES: Final = {
 """Refusals that are of one argument, which REST has in a header: the argument, what is wrong, and what to change."""
 
 
-def result_of(submission: Submission, answer: Answer) -> CallToolResult:
-    """An answer; pointers lead into the arguments."""
+def result_of(submission: Submission, answer: Answer, body: str) -> CallToolResult:
+    """An answer; pointers lead into the arguments, of which `body` is the one that became the body."""
     shown: dict[str, Any] = {
         "audit_id": str(answer.call_id),
         "outcome": answer.result,
@@ -44,7 +47,7 @@ def result_of(submission: Submission, answer: Answer) -> CallToolResult:
     if not answer.succeeded:
         shown |= {"detail": answer.detail, "reason": answer.reason, "origin": answer.origin}
     if answer.errors:
-        start = "" if submission.refusal is not None or submission.operation.shape is Shape.BATCH else f"/{BODY[submission.operation.shape]}"
+        start = "" if submission.refusal is not None or submission.operation.shape is Shape.BATCH else f"/{body}"
         shown["errors"] = [_shown(fault, start) for fault in answer.errors]
     elif answer.result in (Result.REFUSED, Result.DRY_RUN) and answer.reason in _PLACES:
         place, detail, cure = _PLACES[answer.reason]
@@ -56,6 +59,23 @@ def result_of(submission: Submission, answer: Answer) -> CallToolResult:
     if answer.pending:
         shown["audit_state"] = "pending"
     return _result(shown, is_error=not answer.succeeded)
+
+
+def result_of_job(submission: Submission, job: Job) -> CallToolResult:
+    """A job that was made, or had been under the same key, as it is now."""
+    told = shape(job)
+    progress = {name: told[name] for name in ("id", "state", "reason", "events", "submitted", "accepted", "refused", "possible_duplicates")}
+    shown: dict[str, Any] = {
+        "audit_id": str(job.id),
+        "outcome": Result.JOB.value,
+        "status": 202,
+        "result": None,
+        "events": job.events if job.taken_in else None,
+        "duration_ms": round((monotonic() - submission.started) * 1000),
+        "retryable": False,
+        "job": {**progress, "resource": f"{JOBS}{job.id}"},
+    }
+    return _result(shown, is_error=False)
 
 
 def log_unavailable(error: LogUnavailableError) -> CallToolResult:

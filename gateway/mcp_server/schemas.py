@@ -5,10 +5,15 @@ from typing import Any, Final
 from gateway.audit.models import Result
 from gateway.contract.schemas import example_of
 from gateway.forwarding.idempotency import MAX_LENGTH
+from gateway.jobs.models import State
 from gateway.operations import Credential, Operation, Shape
 
 BODY: Final = {Shape.EVENT: "event", Shape.BATCH: "batch", Shape.MESSAGES: "messages"}
 """The argument that becomes the body."""
+EVENTS: Final = "events"
+"""In place of it, where it is one event: several, which become a job."""
+JOBS: Final = "jobs://"
+"""What the addresses of jobs begin with."""
 _END: Final = r"$(?!\n)"
 """The very end, also for readers whose $ would stand before a last newline."""
 _SENDABLE: Final = f"^([!-~]([ -~]*[!-~])?)?{_END}"
@@ -28,6 +33,11 @@ OPTIONS: Final[dict[str, Any]] = {
         "default": False,
         "description": "true: check everything and say what would be sent, but send nothing. Do this first where a mistake would be costly.",
     },
+    "respond_async": {
+        "type": "boolean",
+        "default": False,
+        "description": "true: do not wait for RudderStack, but make a job that sends the events piece by piece; the result names it.",
+    },
     "idempotency_key": {
         "type": "string",
         "minLength": 1,
@@ -35,7 +45,8 @@ OPTIONS: Final[dict[str, Any]] = {
         "pattern": f"^[ -~]*[!-~][ -~]*{_END}",
         "description": "Any text of your choice. The same call under the same key is sent once, however often it is made: "
         "choose one for each thing to send, and keep it when trying again where retryable is true. "
-        "What RudderStack answered, a 429 or 500 too, is final under its key: to send after such an answer, choose a new one.",
+        "What RudderStack answered, a 429 or 500 too, is final under its key: to send after such an answer, choose a new one. "
+        "Of a job the same call tells how far it is.",
     },
 }
 """The arguments beside the body, the same for every tool."""
@@ -54,11 +65,16 @@ def _anything(description: str) -> dict[str, Any]:
 def input_schema(operation: Operation) -> dict[str, Any]:
     """The arguments of an operation's tool."""
     name = BODY[operation.shape]
+    body = {name: _body(operation)}
+    if operation.shape is Shape.EVENT:
+        # Exactly one of the two: no keyword says so that every client takes, so the descriptions do.
+        several = {"type": "array", "description": f"In place of {name}: several events, which become a job.", "items": _event(operation)}
+        body = {name: {**body[name], "description": f"{body[name]['description']} Give this or {EVENTS}."}, EVENTS: several}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
-        "properties": {name: _body(operation), **_options(operation)},
-        "required": [name],
+        "properties": {**body, **_options(operation)},
+        "required": [] if operation.shape is Shape.EVENT else [name],
         "additionalProperties": False,
     }
 
@@ -74,8 +90,8 @@ def example_arguments(operation: Operation) -> dict[str, Any]:
     return dict(example) if operation.shape is Shape.BATCH else {BODY[operation.shape]: example}
 
 
-def _body(operation: Operation) -> dict[str, Any]:
-    event = {
+def _event(operation: Operation) -> dict[str, Any]:
+    return {
         "type": "object",
         "description": f"One event. Further members are passed on as they are.{_who(operation)}",
         "properties": {
@@ -84,10 +100,14 @@ def _body(operation: Operation) -> dict[str, Any]:
             "messageId": _anything("The event's own id, a text. With one, RudderStack can tell that an event came twice."),
         },
     }
+
+
+def _body(operation: Operation) -> dict[str, Any]:
+    event = _event(operation)
     if operation.shape is Shape.EVENT:
         return {**event, "examples": [example_of(operation)]}
     if operation.shape is Shape.BATCH:
-        event["properties"]["type"] = _anything("Such as track, identify or record: a text.")  # type: ignore[index]
+        event["properties"]["type"] = _anything("Such as track, identify or record: a text.")
         return {"type": "array", "description": "The events, in order; at least one.", "items": event, "examples": [example_of(operation)["batch"]]}
     return {
         "type": "array",
@@ -108,6 +128,28 @@ def _maybe(kind: dict[str, Any], description: str) -> dict[str, Any]:
     return {"anyOf": [kind, {"type": "null"}], "description": description}
 
 
+_JOB: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "The job that the events became, as it is now.",
+    "properties": {
+        "id": {"type": "string", "format": "uuid"},
+        "resource": {"type": "string", "description": "Read this to see how it goes on, until state is succeeded, failed or cancelled."},
+        "state": {"type": "string", "enum": list(State.values)},
+        "reason": _maybe({"type": "string"}, "Why it is in this state; of paused and failed, what is wrong."),
+        **{
+            name: {"type": "integer", "description": description}
+            for name, description in {
+                "events": "Good events of the input, as far as it is read.",
+                "submitted": "Events gone through.",
+                "accepted": "Events that RudderStack has.",
+                "refused": "Events that were not taken.",
+                "possible_duplicates": "Events that may have been sent twice, with the same messageId.",
+            }.items()
+        },
+    },
+    "required": ["id", "resource", "state", "reason", "events", "submitted", "accepted", "refused", "possible_duplicates"],
+    "additionalProperties": False,
+}
 _FAULT: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
@@ -128,7 +170,7 @@ OUTPUT: Final[dict[str, Any]] = {
             "enum": list(Result.values),
             "description": "accepted: RudderStack has the events. rejected: RudderStack refused them. failed: it has not got them. "
             "refused: the gateway did not send them. unknown: it may have them or not, so do not send again without asking. "
-            "dry_run: checked, not sent.",
+            "dry_run: checked, not sent. job: a job was made that sends them; job tells how far it is.",
         },
         "status": {"type": "integer", "description": "The HTTP status that REST would answer."},
         "result": _anything("What RudderStack said, as text or JSON; of a dry run, what would be sent; null for nothing."),
@@ -136,6 +178,7 @@ OUTPUT: Final[dict[str, Any]] = {
         "duration_ms": {"type": "integer"},
         "retryable": {"type": "boolean", "description": "Whether the same call again is safe and may help."},
         "retry_after": {"type": "string", "description": "Seconds to wait before that."},
+        "job": _JOB,
         "detail": {"type": "string", "description": "What went wrong, and what to do."},
         "reason": {"type": "string", "description": "The same as a code, as in the audit log."},
         "origin": {"type": "string", "enum": ["gateway", "upstream"], "description": "Who said no."},

@@ -37,7 +37,8 @@ R = TypeVar("R")
 NAME: Final = "rudder-gateway"
 INSTRUCTIONS: Final = (
     "Sends events to RudderStack and records every call in an audit log. Try with dry_run first where a mistake would be costly. "
-    "Give an idempotency_key whenever you may call again. Where outcome is unknown, do not send again: say so."
+    "Give an idempotency_key whenever you may call again. Where outcome is unknown, do not send again: say so. "
+    "Where it is job, read the job's resource until it has ended."
 )
 RESOURCE_NOT_FOUND: Final = -32002
 _NO_LOG: Final = "The audit log cannot be read. Try again later."

@@ -10,10 +10,10 @@ from gateway.audit.failure import log_exception
 from gateway.audit.log import LogUnavailableError
 from gateway.audit.models import Channel
 from gateway.audit.redaction import CLIENT_HEADER, PROTOCOL_HEADER
-from gateway.forwarding.answer import Refusal
+from gateway.forwarding.answer import Answer, Refusal
 from gateway.forwarding.submission import Submission
 from gateway.mcp_server import results
-from gateway.mcp_server.arguments import body_of, headers_of, refusal_of
+from gateway.mcp_server.arguments import body_of, headers_of, is_for_a_job, name_of, refusal_of
 from gateway.mcp_server.caller import Caller
 from gateway.mcp_server.schemas import OUTPUT, example_arguments, input_schema
 from gateway.operations import OPERATIONS, Operation
@@ -50,7 +50,10 @@ def call(operation: Operation, arguments: Mapping[str, Any], caller: Caller, can
     """Submit what the arguments say and show the answer. `busy`: why it cannot be taken now. Raises nothing."""
     submission = _submission(operation, arguments, caller, cancellation, busy)
     try:
-        return results.result_of(submission, submit(submission))
+        answer = submit(submission)
+        if isinstance(answer, Answer):
+            return results.result_of(submission, answer, name_of(operation, arguments))
+        return results.result_of_job(submission, answer)
     except LogUnavailableError as error:
         return results.log_unavailable(error)
     except Exception as error:
@@ -72,6 +75,7 @@ def _submission(operation: Operation, arguments: Mapping[str, Any], caller: Call
         headers={**headers_of(arguments), **passed, **about},
         idempotency_key=key if isinstance(key, str) else None,
         dry_run=arguments.get("dry_run") is True,
+        respond_async=is_for_a_job(operation, arguments),
         refusal=busy or refusal_of(operation, arguments),
         cancellation=cancellation,
     )

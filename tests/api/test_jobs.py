@@ -108,7 +108,7 @@ def test_who_may_not_send_makes_no_job_and_the_refusal_is_recorded(make_key, san
     assert make(stranger).status_code == 401
     assert make(limited).status_code == 403
     assert make(limited, query="operation=retl", **{"X-Rudder-Source-Id": "src-1"}).status_code == 202
-    assert Outcome.objects.get().reason == "operation_not_allowed"
+    assert Outcome.objects.get(result="refused").reason == "operation_not_allowed"
 
 
 def test_jobs_are_seen_by_their_client_and_by_who_may_see_all(rest, make_key, sandbox):

@@ -34,8 +34,11 @@ def test_it_has_every_route_with_schema_example_and_problems():
         content = post["requestBody"]["content"]["application/json"]
         assert content["schema"]
         assert content["examples"]
-        assert {"200", "400", "401", "403", "404", "405", "408", "409", "413", "422", "429", "500", "502", "503", "504"} == set(post["responses"])
-        assert all("application/problem+json" in answer["content"] for status, answer in post["responses"].items() if status != "200")
+        assert {"200", "202", "400", "401", "403", "404", "405", "408", "409", "413", "422", "429", "500", "502", "503", "504"} == set(
+            post["responses"]
+        )
+        assert all("application/problem+json" in answer["content"] for status, answer in post["responses"].items() if status not in ("200", "202"))
+        assert "Location" in post["responses"]["202"]["headers"]
 
 
 @pytest.mark.parametrize("operation", list(OPERATIONS.values()), ids=lambda operation: operation.name)

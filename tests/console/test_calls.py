@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from gateway.audit import log
-from gateway.audit.models import Action, Call, Channel, Outcome, Verb
+from gateway.audit.models import Action, Call, Channel, Outcome, Result, Verb, new_id
 from tests.audit.rows import new_call, new_outcome, written
 from tests.console.pages import ACTIONS, CALLS, CLIENTS, KEYS, cells, listed, paths
 
@@ -107,7 +107,7 @@ def test_a_filter_narrows(admin_client, query, fields):
 
 
 def test_each_result_narrows_to_its_own(admin_client):
-    calls = {result: written(result).id for result in ("accepted", "rejected", "failed", "refused", "unknown", "dry_run")}
+    calls = {result: written(result).id for result in Result.values}
     calls["in_flight"] = written().id
     for result, id_ in calls.items():
         assert listed(admin_client.get(f"{CALLS}?result={result}")) == [id_], result
@@ -292,12 +292,18 @@ def test_the_page_of_a_call_shows_everything_recorded(admin_client):
     assert "RudderStack answered 400 after 43 ms" in html
 
 
-@pytest.mark.parametrize("result", ["accepted", "rejected", "failed", "refused", "unknown", "dry_run", None])
+@pytest.mark.parametrize("result", [*Result.values, None])
 def test_every_result_has_its_page(admin_client, result):
     call = written(*[result] if result else [], events=None)
     answer = admin_client.get(f"{CALLS}{call.id}/change/")
     assert answer.status_code == 200
     assert f'data-state="{result or "in_flight"}"' in answer.content.decode()
+
+
+def test_a_call_that_made_a_job_names_it(admin_client):
+    job = new_id()
+    call = written("job", job=job)
+    assert f"A job was made of it, {job}" in admin_client.get(f"{CALLS}{call.id}/change/").content.decode()
 
 
 def test_an_overdue_call_says_that_nothing_was_recorded_in_time(admin_client):

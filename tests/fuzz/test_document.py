@@ -50,7 +50,8 @@ def test_every_answer_is_a_documented_one(live, document, route, effort):
             case.validate_response(answer, checks=CHECKS, headers=headers)
             assert answer.status_code < 500, answer.text
             assert answer.headers["x-request-id"]
-            if case.meta.generation.mode is GenerationMode.POSITIVE and answer.status_code == 400:
+            # What a line of NDJSON must be no schema of the document can say.
+            if case.meta.generation.mode is GenerationMode.POSITIVE and answer.status_code == 400 and case.media_type != "application/x-ndjson":
                 assert answer.json()["reason"] not in ANSWERS, answer.text
             if "operations" in operation.tags:
                 assert ("x-audit-id" in answer.headers) == (key == live.key), (answer.status_code, answer.text)

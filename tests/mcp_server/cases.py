@@ -45,6 +45,9 @@ def nested(levels: int) -> bytes:
 
 BATCH = GOOD["replay"]
 KEY = {"idempotency_key": "k-1"}
+JOB = {"respond_async": True}
+LARGE = {"batch": [{**EVENT, "text": "x" * 1_000_000}] * 5}
+"""Over what RudderStack takes at once, and within what the gateway takes."""
 ACROSS_A_KEY = (
     ("retl", {"batch": [EVENT, EVENT]}, {}),
     ("replay", GOOD["retl"], {}),
@@ -224,6 +227,30 @@ CASES: dict[str, Case] = {
         for number, key in enumerate(["", " ", "é", "k" * 256, "a\x7fb", "a\tb"])
     },
     "a secret as a key": one("replay", BATCH, idempotency_key="a-secret-key-of-the-tests-that-nobody-else-uses-0123456789"),
+    # jobs
+    **{f"{route} as a job": one(route, body, respond_async=True) for route, body in GOOD.items()},
+    **{f"dry run of {route} as a job": one(route, body, respond_async=True, dry_run=True) for route, body in GOOD.items()},
+    "explicitly no job": one("replay", BATCH, respond_async=False),
+    "too large for one call": one("replay", LARGE),
+    "too large for one call, tried": one("retl", LARGE, dry_run=True),
+    "a job with all that a call has": one("retl", GOOD["retl"], source="rep-1", destination_id="dst-1", job_run_id="jr", **JOB, **KEY),
+    "a job asked for again": Case((Step("replay", BATCH, JOB | KEY),) * 2),
+    "too large for one call, again": Case((Step("replay", LARGE, KEY),) * 2),
+    "a key of a job used for a call": Case((Step("replay", BATCH, JOB | KEY), Step("replay", BATCH, KEY))),
+    "a key of a call used for a job": Case((Step("replay", BATCH, KEY), Step("replay", BATCH, JOB | KEY))),
+    "a key of another job": Case((Step("replay", BATCH, JOB | KEY), Step("replay", {"batch": [EVENT, EVENT]}, JOB | KEY))),
+    "a key on its way, for a job": Case((Step("replay", BATCH, KEY), Step("replay", BATCH, JOB | KEY, forget=True))),
+    "a bad key of a job": Case((Step("replay", BATCH, JOB | {"idempotency_key": ""}),), where=False),
+    **{
+        f"a bad {route} as a job": one(route, body, respond_async=True)
+        for route, body in (("audiencelist", {}), ("replay", {"batch": [{}]}), ("retl", {"batch": []}), ("batch", [{}]))
+    },
+    "too large for a job": one("extract", b'{"v":"' + b"u" * 4_096_000 + b'"}', respond_async=True),
+    "a job of an operation that the key may not use": Case((Step("retl", GOOD["retl"], JOB),), rights={"operations": "replay"}),
+    "a job of a source that the key may not send to": Case((Step("retl", GOOD["retl"], JOB),), rights={"sources": "rep-1"}),
+    "a job of a message's source that the key may not send to": Case(
+        (Step("batch", [MESSAGE, message(sourceID="src-2")], JOB),), rights={"sources": "src-1"}
+    ),
     # validation is observe
     **{
         f"observed {number}": Case((Step(route, body),), settings={"GATEWAY_VALIDATION": "observe"})

@@ -386,7 +386,7 @@ def test_lists_are_of_what_the_key_may_use_and_see(asgi, make_key, sandbox):
     audit_id = asgi.result("tools/call", REPLAY)["structuredContent"]["audit_id"]
     uris = [[one["uri"] for one in each.result("resources/list")["resources"]] for each in (asgi, narrow)]
     assert [f"calls://{audit_id}" in each for each in uris] == [True, False]
-    assert len(asgi.result("resources/templates/list")["resourceTemplates"]) == 2
+    assert len(asgi.result("resources/templates/list")["resourceTemplates"]) == 3
     assert len(asgi.result("prompts/list")["prompts"]) == 2
 
 

@@ -168,8 +168,8 @@ def test_a_call_on_its_way_reads_so(tools):
 
 
 def test_templates_are_of_what_can_be_read():
-    assert [template.uri_template for template in resources.TEMPLATES] == ["calls://{id}", "operations://{name}"]
-    assert all(name in resources.TEMPLATES[1].description for name in OPERATIONS)
+    assert [template.uri_template for template in resources.TEMPLATES] == ["calls://{id}", "jobs://{id}", "operations://{name}"]
+    assert all(name in resources.TEMPLATES[2].description for name in OPERATIONS)
 
 
 def test_a_log_that_cannot_be_read_is_no_missing_call(tools, sandbox):

@@ -31,7 +31,7 @@ def test_the_sdks_client_can_do_everything(served, sandbox, transport, mode):
             listed = [resource.uri for resource in (await sdk.list_resources()).resources]
             assert listed[:5] == [f"operations://{name}" for name in OPERATION.values()]
             templates = (await sdk.list_resource_templates()).resource_templates
-            assert [one.uri_template for one in templates] == ["calls://{id}", "operations://{name}"]
+            assert [one.uri_template for one in templates] == ["calls://{id}", "jobs://{id}", "operations://{name}"]
             for result in results:
                 assert not result.is_error
                 told = result.structured_content
@@ -84,7 +84,7 @@ def test_plain_json_rpc_in_every_version(served, sandbox, version):
             read = raw.ask("resources/read", {"uri": f"calls://{told['audit_id']}"})["result"]["contents"][0]
             assert json.loads(read["text"])["id"] == told["audit_id"]
         assert len(raw.ask("resources/list")["result"]["resources"]) >= 10
-        assert len(raw.ask("resources/templates/list")["result"]["resourceTemplates"]) == 2
+        assert len(raw.ask("resources/templates/list")["result"]["resourceTemplates"]) == 3
         assert len(raw.ask("prompts/list")["result"]["prompts"]) == 2
         assert raw.ask("prompts/get", {"name": "prepare-a-replay"})["result"]["messages"][0]["role"] == "user"
         assert raw.call("replay", {"batch": [{"type": "track"}]})["reason"] == "missing_user"
@@ -95,3 +95,19 @@ def test_plain_json_rpc_in_every_version(served, sandbox, version):
     assert_all_came_by_mcp(log.calls(), version, "127.0.0.1")
     assert len(log.calls()) == 6
     assert sandbox.count()["calls"] == 5
+
+
+@pytest.mark.parametrize("mode", SPOKEN)
+@pytest.mark.parametrize("transport", ["http", "stdio"])
+def test_the_sdks_client_makes_a_job_and_reads_it(served, sandbox, transport, mode):
+    async def everything():
+        async with client(served, mode, transport) as sdk:
+            arguments = {"events": [{"recordId": "1"}, {"recordId": "2"}], "idempotency_key": "job"}
+            first, again = [(await sdk.call_tool("extract", arguments)).structured_content for _ in range(2)]
+            assert (first["outcome"], first["status"], again["job"]["id"]) == ("job", 202, first["job"]["id"])
+            read = json.loads((await sdk.read_resource(first["job"]["resource"])).contents[0].text)
+            assert (read["id"], read["state"], read["operation"]) == (first["job"]["id"], "queued", "extract")
+            assert first["job"]["resource"] in [resource.uri for resource in (await sdk.list_resources()).resources]
+
+    asyncio.run(everything())
+    assert sandbox.count()["calls"] == 0

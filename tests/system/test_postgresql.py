@@ -7,7 +7,17 @@ import sys
 from tests.processes import ROOT
 
 JOBS = [f"tests/jobs/test_{name}.py" for name in ("lease", "control", "engine", "sending", "tasks", "notifying")]
-ROOMS = ["tests/audit", "tests/access", "tests/forwarding", "tests/ingress", *JOBS, "tests/api", "tests/mcp_server", "tests/console"]
+ROOMS = [
+    "tests/test_submission.py",
+    "tests/audit",
+    "tests/access",
+    "tests/forwarding",
+    "tests/ingress",
+    *JOBS,
+    "tests/api",
+    "tests/mcp_server",
+    "tests/console",
+]
 
 
 def test_the_rooms_that_use_the_database_work_on_postgresql(postgresql):
