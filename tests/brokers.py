@@ -3,17 +3,52 @@
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 from pathlib import Path
+
+from kombu import Connection
 
 from tests.processes import free_port, missing
 from tests.tree import kill
 from tests.waiting import wait_for
 
 
-class Redis:
+class _Server:
+    url: str
+    _process: "subprocess.Popen[bytes]"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a gateway uses it by."""
+        return {"CELERY_BROKER_URL": self.url}
+
+    def stop(self) -> None:
+        """In an orderly way."""
+        self._process.terminate()
+        self._process.wait(60)
+
+    def kill(self) -> None:
+        """As a crash does."""
+        kill(self.pid)
+        self._process.wait()
+
+    def empty(self) -> None:
+        """Take away the queue that gateways use."""
+        with Connection(self.url) as connection:
+            connection.default_channel.queue_delete("celery")
+
+    def close(self) -> None:
+        """Stop it for good."""
+        if self._process.poll() is None:
+            self.stop()
+
+
+class Redis(_Server):
     """A server that keeps nothing on disk: what was in its queues is gone with it."""
 
     def __init__(self, folder: Path) -> None:
@@ -31,16 +66,8 @@ class Redis:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for(lambda: _greets(self._port, b"PING\r\n", b"+PONG"))
 
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(20)
 
-    def kill(self) -> None:
-        kill(self._process.pid)
-        self._process.wait()
-
-
-class RabbitMQ:
+class RabbitMQ(_Server):
     """A node with a port mapper of its own; an installed service is neither needed nor touched."""
 
     def __init__(self, folder: Path) -> None:
@@ -83,20 +110,14 @@ class RabbitMQ:
         wait_for(lambda: _greets(self._port, b"bad\r\n\r\n\r\n", b"AMQP") or self._process.poll() is not None, 60)
         assert self._process.poll() is None, (self._folder / "output").read_text()
 
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(60)
-
-    def kill(self) -> None:
-        kill(self._process.pid)
-        self._process.wait()
-
     def close(self) -> None:
-        """Stop it for good, with its port mapper."""
-        if self._process.poll() is None:
-            self.stop()
+        """With its port mapper."""
+        super().close()
         kill(self._mapper.pid)
         self._mapper.wait()
+
+
+Broker = Redis | RabbitMQ
 
 
 def _unprivileged() -> str | None:
