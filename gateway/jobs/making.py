@@ -21,6 +21,7 @@ from gateway.forwarding.answer import Refusal
 from gateway.forwarding.idempotency import check_key
 from gateway.forwarding.submission import Submission
 from gateway.jobs.models import Format, Job
+from gateway.jobs.segments import keep
 from gateway.operations import Credential
 
 NO_JOB_RUN: Final = "none"
@@ -59,7 +60,7 @@ def from_upload(submission: Submission, content: BinaryIO, format_: Format, wish
         return earlier
     job_id = new_id()
     content.seek(0)
-    path = default_storage.save(f"{_UPLOADS}/{job_id}", _movable(content))
+    path = keep(f"{_UPLOADS}/{job_id}", _movable(content))
     return _make(Job(id=job_id, format=format_, input=path, sha256=digest), submission, source, wishes, path)
 
 

@@ -1,12 +1,15 @@
-"""The worker with beat: calls left open by a crash are closed, with every broker."""
+"""The worker with beat: calls left open by a crash are closed, with the embedded broker and with Redis."""
 
 import sqlite3
 import time
+
+import pytest
 
 from tests.conftest import GOOD
 from tests.waiting import wait_for
 
 
+@pytest.mark.parametrize("broker", ["embedded", "redis"], indirect=True)
 def test_a_call_whose_process_died_is_written_down_as_unknown(gateway_with, sandbox, broker):
     gateway = gateway_with(
         None, GATEWAY_DEADLINE_SECONDS="1", GATEWAY_CONNECT_SECONDS="1", GATEWAY_READ_SECONDS="1", **(broker.settings if broker else {})
