@@ -22,19 +22,19 @@ def thaw(broker):
 
 
 @pytest.mark.parametrize("broker", ["redis", "rabbitmq"], indirect=True)
-def test_a_job_submitted_meanwhile_is_taken_at_once_and_begins_when_it_is_back(gateway_with, broker, sandbox):
+@pytest.mark.parametrize("outage", [5, pytest.param(60, marks=pytest.mark.chaos)])
+def test_a_job_submitted_meanwhile_is_taken_at_once_and_begins_when_it_is_back(gateway_with, broker, sandbox, outage):
     gateway = gateway_with(**broker.settings)
     worker = gateway.start_worker()
     # Both have had their connections.
-    job, _ = submit(gateway, lines(1))
+    submit(gateway, lines(1))
     wait_for(lambda: sandbox.count()["events"] == 1, 30)
-    ended(gateway, job)
     broker.kill()
     try:
         job, seconds = submit(gateway, lines(10))
         _, paused = post(gateway, f"/{job}/pause")
         _, resumed = post(gateway, f"/{job}/resume")
-        sleep(8)
+        sleep(outage)
         assert sandbox.count()["events"] == 1
     finally:
         broker.start()
@@ -47,8 +47,15 @@ def test_a_job_submitted_meanwhile_is_taken_at_once_and_begins_when_it_is_back(g
     asked = monotonic()
     wait_for(lambda: sandbox.count()["events"] == 31, 15)
     heard = monotonic() - asked
+    freeze(broker)
+    try:
+        frozen = max(submit(gateway, lines(1))[1] for _ in range(2))
+    finally:
+        thaw(broker)
+    wait_for(lambda: sandbox.count()["events"] == 33, 30)
     print(
-        f"answered in {seconds:.2f} s, {paused:.2f} s, {resumed:.2f} s; begun {begun:.1f} s after the return; the next: {again:.2f} s, {heard:.1f} s"
+        f"away {outage} s: answered in {seconds:.2f} s, {paused:.2f} s, {resumed:.2f} s; begun {begun:.1f} s after the return; the next: {again:.2f} s, {heard:.1f} s; frozen: {frozen:.2f} s"
     )
     assert max(seconds, paused, resumed, again) < 1.5
+    assert frozen < 3.5
     assert worker.poll() is None, gateway.log
