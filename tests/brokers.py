@@ -99,7 +99,11 @@ class RabbitMQ(_Server):
             "RUNNING_UNDER_SYSTEMD": "1",  # the Erlang machine in the script's place, so that signals reach it
         }
         self._mapper = self._run(epmd)
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            kill(self.pid, self._mapper.pid)
+            raise
 
     def _run(self, *command: str | Path) -> "subprocess.Popen[bytes]":
         with (self._folder / "output").open("ab") as log:
