@@ -200,7 +200,11 @@ class Gateway:
 
     def stop(self) -> None:
         for process in self._processes:
-            if process.poll() is None:
+            if process.poll() is not None:
+                continue
+            if "celery" in process.args:
+                kill_tree(process.pid)  # it would first go on with its job for a while
+            else:
                 process.send_signal(signal.SIGTERM)
         for process in self._processes:
             try:

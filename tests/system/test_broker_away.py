@@ -22,7 +22,7 @@ def thaw(broker):
 
 
 @pytest.mark.parametrize("broker", ["redis", "rabbitmq"], indirect=True)
-@pytest.mark.parametrize("outage", [5, pytest.param(60, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("outage", [3, pytest.param(60, marks=pytest.mark.chaos)])
 def test_a_job_submitted_meanwhile_is_taken_at_once_and_begins_when_it_is_back(gateway_with, broker, sandbox, outage):
     gateway = gateway_with(**broker.settings)
     worker = gateway.start_worker()

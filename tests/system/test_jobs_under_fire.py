@@ -32,7 +32,7 @@ def burn(request, gateway_with, database, broker, sandbox, tmp_path):
         servers = [server for server in (request.getfixturevalue("postgresql") if database else None, broker) if server]
         sandbox.trouble("delay", seconds=0.04)
         (tmp_path / "events.ndjson").write_bytes(lines(events))
-        options = ["--chunk-events", str(CHUNK), *([] if ordered else ["--unordered", "--rate", "2500"])]
+        options = ["--chunk-events", str(CHUNK), *([] if ordered else ["--unordered", "--rate", "4000"])]
         workers = [gateway.start_worker(), gateway.start_worker(beat=False)]
         began = monotonic()
         job = gateway.manage("submit_job", str(tmp_path / "events.ndjson"), "--operation", "replay", *options).split()[-1]
@@ -41,7 +41,7 @@ def burn(request, gateway_with, database, broker, sandbox, tmp_path):
         killed = 0
         for number, server in enumerate(blows):
             at = number * events // (len(blows) + 1) + random.randrange(events // (len(blows) + 1))
-            wait_for(lambda at=at: sandbox.count()["events"] >= at, 60)
+            wait_for(lambda at=at: sandbox.count()["events"] >= at, 120)
             sleep(random.uniform(0, 0.1))
             assert [worker.poll() for worker in workers] == [None, None], gateway.log[-5000:]
             if server:
