@@ -2,14 +2,16 @@
 
 import os
 import threading
-from typing import Any
+from typing import Any, Final
 
 from billiard import current_process
 from celery import Celery
+from celery.app.amqp import AMQP
 from celery.platforms import EX_FAILURE
 from celery.signals import beat_embedded_init, worker_process_init, worker_ready
 from celery.worker import state
 from django.db import connections
+from kombu import Connection
 from kombu.transport import TRANSPORT_ALIASES
 
 from rudderproxy import parent
@@ -17,7 +19,20 @@ from rudderproxy import parent
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rudderproxy.settings")
 TRANSPORT_ALIASES["embedded"] = "rudderproxy.broker:Transport"
 
-app = Celery("rudderproxy")
+RECONNECT_SECONDS: Final = 3.0
+"""The longest wait between two tries to reach a broker that is away: kombu's own would be half a minute."""
+
+
+class _Connection(Connection):
+    def ensure_connection(self, *args: Any, **options: Any) -> Any:
+        return super().ensure_connection(*args, **{"interval_start": 1.0, "interval_max": RECONNECT_SECONDS, **options})
+
+
+class _AMQP(AMQP):
+    Connection = _Connection
+
+
+app = Celery("rudderproxy", amqp=_AMQP)
 app.config_from_object("rudderproxy.celery_settings")
 app.autodiscover_tasks(["gateway.audit", "gateway.jobs"])
 

@@ -6,18 +6,21 @@ from django.conf import settings
 
 _broker: Path = settings.GATEWAY_VAR / "broker"
 
+_embedded = {
+    "data_folder_in": str(_broker / "messages"),
+    "data_folder_out": str(_broker / "messages"),
+    "control_folder": str(_broker / "control"),
+    "store_processed": False,
+}
+# Whoever sends a message has a caller waiting, and nothing depends on it: a broker that is away or frozen is given up soon.
+_soon = {"max_retries": 0}
+_redis = {"socket_connect_timeout": 1, "socket_timeout": 2}
+
 broker_url: str = settings.CELERY_BROKER_URL or "embedded://localhost/"
-broker_transport_options = (
-    {}
-    if settings.CELERY_BROKER_URL
-    else {
-        "data_folder_in": str(_broker / "messages"),
-        "data_folder_out": str(_broker / "messages"),
-        "control_folder": str(_broker / "control"),
-        "store_processed": False,
-    }
-)
+broker_transport_options = _embedded if not settings.CELERY_BROKER_URL else _soon | (_redis if broker_url.startswith("redis") else {})
+broker_connection_timeout = 1
 broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
 task_ignore_result = True
 task_acks_late = False
 task_serializer = "json"

@@ -197,6 +197,13 @@ class _Reader:
             raise SettingError(f"GATEWAY_WEBHOOK_SECRET must have {_SHORTEST_SECRET} characters or more, random ones; of several, each")
         return secrets
 
+    def broker(self) -> str:
+        """CELERY_BROKER_URL; "" for the broker made of files."""
+        url = self.secret("CELERY_BROKER_URL")
+        if url and url.partition("://")[0] not in ("redis", "rediss", "amqp", "amqps"):
+            raise SettingError("CELERY_BROKER_URL must be redis://HOST:PORT/NUMBER or amqp://USER:PASSWORD@HOST:PORT/VHOST, or empty")
+        return url
+
     def write_keys(self) -> dict[str, str]:
         """RUDDERSTACK_WRITE_KEYS, and RUDDERSTACK_API_KEY for RUDDERSTACK_SOURCE_ID: source → write key."""
         keys: dict[str, str] = {}
@@ -238,7 +245,7 @@ def read() -> Environment:
         django_allowed_hosts=reader.words("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"),
         django_csrf_trusted_origins=reader.words("DJANGO_CSRF_TRUSTED_ORIGINS"),
         database=reader.database(),
-        celery_broker_url=reader.secret("CELERY_BROKER_URL"),
+        celery_broker_url=reader.broker(),
         gateway_var=reader.var,
         gateway_host=reader.text("GATEWAY_HOST", "127.0.0.1"),
         gateway_port=reader.integer("GATEWAY_PORT", 8080, 1, 65535),

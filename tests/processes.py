@@ -1,4 +1,4 @@
-"""Real services for tests, on free ports and in folders of their own: PostgreSQL, Redis, and the gateway itself as its users run it."""
+"""Real services for tests, on free ports and in folders of their own: PostgreSQL, and the gateway itself as its users run it."""
 
 import glob
 import json
@@ -173,8 +173,9 @@ class Gateway:
             kill_tree(process.pid)
             process.wait()
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        options = ("worker", "--beat", "--pool", "threads", "--concurrency", "3", "--loglevel", "INFO", "--without-gossip", "--without-mingle")
+    def start_worker(self, *, beat: bool = True) -> subprocess.Popen[bytes]:
+        options = ("worker", "--pool", "threads", "--concurrency", "3", "--loglevel", "INFO", "--without-gossip", "--without-mingle")
+        options += ("--beat",) if beat else ()
         return self._start("worker", "-m", "celery", "-A", "rudderproxy", *options)
 
     def _answers(self, port: int | None = None) -> bool:
@@ -199,7 +200,11 @@ class Gateway:
 
     def stop(self) -> None:
         for process in self._processes:
-            if process.poll() is None:
+            if process.poll() is not None:
+                continue
+            if "celery" in process.args:
+                kill_tree(process.pid)  # it would first go on with its job for a while
+            else:
                 process.send_signal(signal.SIGTERM)
         for process in self._processes:
             try:

@@ -47,6 +47,12 @@ def test_every_setting_that_docker_sets_is_one():
     assert [name for name in names if f"{name.removesuffix('_FILE')}=" not in example] == []
 
 
+def test_the_broker_is_a_service_unless_the_environment_names_another():
+    urls = {COMPOSE["services"][name]["environment"]["CELERY_BROKER_URL"] for name in ("web", "mcp", "worker")}
+    [(host, port)] = [re.fullmatch(r"\$\{CELERY_BROKER_URL:-redis://([a-z]+):([0-9]+)/0\}", url).groups() for url in urls]
+    assert (host in COMPOSE["services"], port) == (True, "6379")
+
+
 def test_what_takes_uploads_and_what_works_on_them_share_their_files():
     for name in ("web", "mcp", "worker"):
         assert "gateway-jobs:/var/lib/gateway/jobs" in COMPOSE["services"][name]["volumes"]

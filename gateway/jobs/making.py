@@ -25,6 +25,7 @@ from gateway.forwarding.forward import call_of_job, record_job
 from gateway.forwarding.idempotency import check_key, claim_job, job_of
 from gateway.forwarding.submission import Submission
 from gateway.jobs.models import Format, Job
+from gateway.jobs.segments import keep
 from gateway.operations import Credential
 from gateway.webhooks import address
 from gateway.webhooks.address import AddressError
@@ -68,7 +69,7 @@ def from_upload(submission: Submission, content: BinaryIO, format_: Format, wish
     _check_webhook(wishes.webhook)
     job_id = new_id()
     content.seek(0)
-    path = default_storage.save(f"{_UPLOADS}/{job_id}", _movable(content))
+    path = keep(f"{_UPLOADS}/{job_id}", _movable(content))
     return _make(Job(id=job_id, format=format_, input=path, sha256=digest), submission, source, wishes, path)
 
 

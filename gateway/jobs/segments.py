@@ -8,8 +8,9 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
-from typing import Final
+from typing import Any, Final
 
+from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
@@ -24,7 +25,7 @@ def write(job: Job, number: int, first_event: int, events: Sequence[bytes], plac
     No file is ever written twice: whoever lost the lease may still be writing the same segment. Raises OSError.
     """
     content = b"%b\n" % b"\n".join(events)
-    path = default_storage.save(f"{job.id}/{number}.{token_hex(4)}.ndjson", ContentFile(content))
+    path = keep(f"{job.id}/{number}.{token_hex(4)}.ndjson", ContentFile(content))
     with suppress(NotImplementedError):  # what is not on this machine is safe once it is saved
         _sync(Path(default_storage.path(path)))
     return Segment(
@@ -37,6 +38,16 @@ def write(job: Job, number: int, first_event: int, events: Sequence[bytes], plac
         sha256=sha256(content).hexdigest(),
         places=json.dumps(places),
     )
+
+
+def keep(name: str, content: "File[Any]") -> str:
+    """Save a file under a name that nothing has, whole or not at all; returns where. Raises OSError."""
+    try:
+        return default_storage.save(name, content)
+    except OSError:
+        with suppress(OSError):
+            default_storage.delete(name)
+        raise
 
 
 def read(segment: Segment, offset: int = 0) -> Iterator[bytes]:

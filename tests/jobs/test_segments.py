@@ -1,6 +1,7 @@
 """The files that segments are."""
 
 import os
+import resource
 from hashlib import sha256
 
 import pytest
@@ -87,3 +88,15 @@ def test_the_files_are_their_owners_alone(make_job, storage):
     assert os.stat(storage / segment.path).st_mode & 0o777 == 0o600
     assert os.stat(storage / segment.path).st_size == segment.bytes
     assert os.stat(storage / os.path.dirname(segment.path)).st_mode & 0o777 == 0o700
+
+
+def test_a_segment_that_cannot_be_written_whole_leaves_no_file(make_job, storage):
+    job = make_job("nowhere")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            segments.write(job, 0, 0, EVENTS, PLACES)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path for path in storage.rglob("*") if path.is_file()] == []

@@ -24,6 +24,8 @@ WRONG = [
     ("DJANGO_DEBUG", "maybe"),
     ("DATABASE_URL", "mysql://u:s3cret@h/n"),
     ("DATABASE_URL", "s3cret"),
+    ("CELERY_BROKER_URL", "rabbitmq://u:s3cret@h/"),
+    ("CELERY_BROKER_URL", "s3cret"),
     ("DATABASE_URL", "sqlite://:memory:"),
     ("GATEWAY_PORT", "eighty"),
     ("GATEWAY_PORT", "0"),

@@ -1,4 +1,4 @@
-"""The gateway in processes of its own, on both databases."""
+"""The gateway in processes of its own, on both databases and with every broker."""
 
 import shutil
 import tempfile
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.brokers import Broker, RabbitMQ, Redis
 from tests.conftest import RunningSandbox
 from tests.processes import Gateway, PostgreSQL
 
@@ -20,6 +21,35 @@ def postgresql() -> Iterator[PostgreSQL]:
     yield cluster
     cluster.stop()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _brokers() -> Iterator[Callable[[type[Broker]], Broker]]:
+    made: dict[type[Broker], Broker] = {}
+    folder = Path(tempfile.mkdtemp(prefix="gateway-brokers-"))
+    folder.chmod(0o755)
+
+    def broker_of(kind: type[Broker]) -> Broker:
+        if kind not in made:
+            (folder / kind.__name__).mkdir()
+            made[kind] = kind(folder / kind.__name__)
+        return made[kind]
+
+    yield broker_of
+    for broker in made.values():
+        broker.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["embedded", "redis", "rabbitmq"])
+def broker(request: pytest.FixtureRequest, _brokers: Callable[[type[Broker]], Broker]) -> Iterator[Broker | None]:
+    """A broker that runs, its queue empty, of each kind; None is the embedded one. A test that stops it starts it again."""
+    if request.param == "embedded":
+        yield None
+        return
+    found = _brokers({"redis": Redis, "rabbitmq": RabbitMQ}[request.param])
+    yield found
+    found.empty()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,34 +1,19 @@
 """The worker with beat: calls left open by a crash are closed, with the embedded broker and with Redis."""
 
-import shutil
 import sqlite3
-import subprocess
 import time
 
 import pytest
 
 from tests.conftest import GOOD
-from tests.processes import free_port, missing, wait_for
+from tests.waiting import wait_for
 
 
-@pytest.fixture
-def redis(tmp_path):
-    if not (program := shutil.which("redis-server")):
-        missing("redis-server", "Redis")
-    port = free_port()
-    server = subprocess.Popen([program, "--port", str(port), "--save", "", "--dir", str(tmp_path)], stdout=subprocess.DEVNULL)
-    yield f"redis://127.0.0.1:{port}/0"
-    server.terminate()
-    server.wait()
-
-
-@pytest.fixture(params=["embedded", "redis"])
-def broker(request):
-    return {} if request.param == "embedded" else {"CELERY_BROKER_URL": request.getfixturevalue("redis")}
-
-
+@pytest.mark.parametrize("broker", ["embedded", "redis"], indirect=True)
 def test_a_call_whose_process_died_is_written_down_as_unknown(gateway_with, sandbox, broker):
-    gateway = gateway_with(None, GATEWAY_DEADLINE_SECONDS="1", GATEWAY_CONNECT_SECONDS="1", GATEWAY_READ_SECONDS="1", **broker)
+    gateway = gateway_with(
+        None, GATEWAY_DEADLINE_SECONDS="1", GATEWAY_CONNECT_SECONDS="1", GATEWAY_READ_SECONDS="1", **(broker.settings if broker else {})
+    )
     gateway.start_worker()
     accepted = gateway.send("replay", GOOD["replay"])
     # As a process leaves it that dies between intent and outcome.
