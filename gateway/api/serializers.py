@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from gateway.audit.models import Channel
 from gateway.audit.view import STATES
-from gateway.jobs.models import State
+from gateway.jobs.models import Format, State
 from gateway.operations import OPERATIONS
 
 OPERATION_CHOICES: Final = [(operation.name, operation.description) for operation in OPERATIONS.values()]
@@ -101,6 +101,8 @@ class JobSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     state = serializers.ChoiceField(choices=State.choices)
     reason = serializers.CharField(allow_null=True, help_text="Why it is in this state: a code and a sentence.")
+    retry_of = serializers.UUIDField(allow_null=True, help_text="The job whose failures these events were.")
+    format = serializers.ChoiceField(choices=Format.choices, help_text="How the input is written.")
     operation = serializers.ChoiceField(choices=OPERATION_CHOICES)
     source = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     client = serializers.CharField(allow_blank=True)

@@ -19,7 +19,7 @@ from gateway.jobs.checking import check
 from gateway.jobs.formats import InputError, read
 from gateway.jobs.inputs import InputUnreachableError, files_of, open_input, reaching
 from gateway.jobs.lease import Lease
-from gateway.jobs.models import Failure, Format, Job
+from gateway.jobs.models import EVENT_CHARACTERS, Failure, Format, Job
 from gateway.operations import OPERATIONS
 
 SEGMENT_EVENTS: Final = 20_000
@@ -30,8 +30,6 @@ BLOCK_BYTES: Final = 512 * 1024
 """Lines that are read and checked at a time: until as many are there."""
 MAX_FAILURES: Final = 2_000
 """Failures in one commit, about: the database has seconds for it."""
-EVENT_CHARACTERS: Final = 100_000
-"""Of a faulty line as many are kept."""
 _KEPT_READERS: Final = 4
 _HOLD_SECONDS: Final = 5.0
 

@@ -12,6 +12,9 @@ from django.db import models
 from gateway.audit.models import Channel, new_id
 from gateway.operations import OPERATIONS
 
+EVENT_CHARACTERS: Final = 100_000
+"""Of a faulty line of the input as many are kept."""
+
 
 class State(models.TextChoices):
     """Where a job is. The last three are for good."""
@@ -129,7 +132,7 @@ class Job(models.Model):
         """Whether its state is for good."""
         return self.state in TERMINAL
 
-    def message_id(self, line: int) -> str:
+    def message_id(self, line: int | str) -> str:
         """The messageId of an event that has none that RudderStack would keep: the same whenever it is made."""
         return str(uuid.uuid5(self.id, str(line)))
 
@@ -186,6 +189,7 @@ class Failure(models.Model):
     """An event that was not sent, or not taken. `line` counts lines or elements of the input (of an archive: of `file`) from 1.
 
     `event` is the line as it was, personal data and all, so that it can be corrected and sent again; "" once it is gone.
+    `retried_by` is the job that sends it again.
     """
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="failures")
@@ -204,6 +208,10 @@ class Failure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_id} line {self.line}: {self.reason}"
+
+
+WHOLE: Final = ~models.Q(event="") & ~models.Q(reason="body_too_large") & ~models.Q(size=EVENT_CHARACTERS)
+"""Failures whose `event` is there, and all of it, where `size` is its length. What has just as many characters as are kept may be cut."""
 
 
 def free(now: datetime) -> Any:

@@ -15,6 +15,8 @@ def shape(job: Job) -> dict[str, Any]:
         "id": str(job.id),
         "state": job.state,
         "reason": job.reason or None,
+        "retry_of": str(job.retry_of) if job.retry_of else None,
+        "format": job.format,
         "operation": job.operation,
         "source": job.source or None,
         "client": job.client,
