@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterable, Mapping
+from datetime import time
 from typing import Any, Final
 
 from django.conf import settings
@@ -27,7 +28,7 @@ from gateway.forwarding.admission import PASSED_ON, SOURCE
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.forward import refuse
 from gateway.forwarding.submission import Submission
-from gateway.jobs import control, making, retrying
+from gateway.jobs import control, making, retrying, window
 from gateway.jobs.formats import InputError, detect
 from gateway.jobs.making import Wishes
 from gateway.jobs.models import Failure, Format, Job, State
@@ -53,9 +54,17 @@ class JobOrder(serializers.Serializer[Any]):
     priority = serializers.IntegerField(default=0, min_value=-100, max_value=100, help_text="Of the jobs that wait the highest goes first.")
     chunk_events = serializers.IntegerField(default=500, min_value=1, max_value=10_000, help_text="Events sent together.")
     not_before = serializers.DateTimeField(required=False, help_text="Begin at this time.")
+    window = serializers.CharField(required=False, help_text="Send only in these hours of each day, in UTC, such as 22:00-06:00.")
     job_run_id = serializers.CharField(
         required=False, max_length=200, help_text="RudderStack's job run for all events; one of its own without it, none with `none`."
     )
+
+    def validate_window(self, text: str) -> tuple[time, time]:
+        """From when to when."""
+        try:
+            return window.read(text)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
 
 
 class JobsQuery(serializers.Serializer[Any]):
@@ -113,7 +122,7 @@ class JobsView(APIView):
         values = given(JobOrder, request)
         submission = _submission(request._request, principal, values)
         try:
-            wishes = Wishes(**{name: values[name] for name in Wishes.__dataclass_fields__ if name in values})
+            wishes = _wishes(values)
             content = upload_of(request._request)
             form = Format(values["format"]) if "format" in values else detect(content, settings.GATEWAY_MAX_BODY_BYTES)
             job = making.from_upload(submission, content, form, wishes)
@@ -210,6 +219,12 @@ def _submission(request: HttpRequest, principal: Principal, values: dict[str, An
         idempotency_key=request.headers.get("Idempotency-Key"),
         dry_run=values["dry_run"],
     )
+
+
+def _wishes(values: dict[str, Any]) -> Wishes:
+    window_from, window_to = values.get("window", (None, None))
+    given = {name: values[name] for name in Wishes.__dataclass_fields__ if name in values}
+    return Wishes(**given, window_from=window_from, window_to=window_to)
 
 
 def _made(job: Job) -> HttpResponse:

@@ -112,6 +112,7 @@ class JobSerializer(serializers.Serializer[Any]):
     started_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
     rate = serializers.IntegerField(allow_null=True, help_text="Events a second, at most.")
+    window = serializers.CharField(allow_null=True, help_text="The hours of each day, in UTC, in which it sends; null for all.")
     ordered = serializers.BooleanField()
     priority = serializers.IntegerField()
     events = serializers.IntegerField(help_text="Good events of the input, as far as it is taken in.")

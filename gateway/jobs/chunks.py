@@ -136,10 +136,10 @@ def unfinished(job: Job) -> list[Piece]:
 
 
 def mostly_refused(job: Job, of: int) -> bool:
-    """Whether more than half of the last so many events, or more, were refused. Raises LogUnavailableError."""
+    """Whether more than half of the last so many events since somebody resumed it, or more, were refused. Raises LogUnavailableError."""
     total = refused = 0
     with available(), using_log():
-        for events, failed in Chunk.objects.filter(job=job).order_by("-number").values_list("events", "failed")[:of]:
+        for events, failed in Chunk.objects.filter(job=job, number__gt=job.judged_from).order_by("-number").values_list("events", "failed")[:of]:
             total, refused = total + events, refused + failed
             if total >= of:
                 break

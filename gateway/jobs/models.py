@@ -51,6 +51,7 @@ class Job(models.Model):
     `retry_of` is the job whose failures these events were.
     `lines`, `faulty`, `events`, `bytes`, `without_message_id` are of the input; `accepted`, `failed`, `possible_duplicates` of the sending;
     `delivered` and `undelivered` of RudderStack's job status. `next_event` is the first that is in none of the `chunks` yet.
+    Chunks up to `judged_from` were sent before somebody resumed it. `dry_run_report` is JSON; of a dry run `chunks` are the calls that it would be.
     `reason` says why it is in its state, as a code and a sentence. Its end is told to `webhook`, tried next at `webhook_due_at`;
     `webhook_note` says what came of the last try.
     """
@@ -95,6 +96,8 @@ class Job(models.Model):
 
     next_event = models.PositiveBigIntegerField(default=0)
     chunks = models.PositiveIntegerField(default=0)
+    judged_from = models.PositiveIntegerField(default=0)
+    dry_run_report = models.TextField(blank=True)
     accepted = models.PositiveBigIntegerField(default=0)
     failed = models.PositiveBigIntegerField(default=0)
     possible_duplicates = models.PositiveBigIntegerField(default=0)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gateway.jobs import window
 from gateway.jobs.models import Job
 
 
@@ -26,6 +27,7 @@ def shape(job: Job) -> dict[str, Any]:
         "started_at": job.started_at,
         "ended_at": job.ended_at,
         "rate": job.rate,
+        "window": window.shown(job),
         "ordered": job.ordered,
         "priority": job.priority,
         "events": job.events,

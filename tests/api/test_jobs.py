@@ -96,6 +96,7 @@ def test_the_same_order_under_the_same_key_is_one_job(rest, sandbox):
         ("operation=replay&colour=red", NDJSON, 400),
         ("operation=replay&format=archive", NDJSON, 400),
         ("operation=replay", b"", 400),
+        ("operation=replay&window=22:00", NDJSON, 400),
     ],
 )
 def test_an_order_that_cannot_be_is_refused(rest, sandbox, query, body, status):
@@ -163,3 +164,9 @@ def test_failures_are_sent_again_as_they_were_or_corrected(rest, make_key, sandb
     finish()
     assert [rest.get(one["Location"]).json()["accepted"] for one in (answer, corrected)] == [0, 1]
     assert rest.post(f"{place}/retry-failed").json()["reason"] == "nothing_to_retry"
+
+
+def test_an_order_may_have_a_window(rest, sandbox):
+    assert make(rest, query="operation=replay&window=22:00-06:30").json()["window"] == "22:00-06:30"
+    assert make(rest).json()["window"] is None
+    assert "such as 22:00-06:00" in make(rest, query="operation=replay&window=22:00-22:00").json()["detail"]

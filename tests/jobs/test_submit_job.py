@@ -3,6 +3,7 @@
 import gzip
 import json
 import uuid
+from datetime import time
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -25,8 +26,10 @@ def events(storage, tmp_path):
 
 
 def test_it_prints_the_id_and_the_job_is_done_in_the_name_of_who_runs_it(events, sandbox, capsys):
-    call_command("submit_job", str(events), "--operation", "replay", "--job-run-id", "none", "--rate", "1000")
+    call_command("submit_job", str(events), "--operation", "replay", "--job-run-id", "none", "--rate", "1000", "--window", "00:00-23:59")
     job = Job.objects.get()
+    assert (job.window_from, job.window_to) == (time(0), time(23, 59))
+    Job.objects.update(window_from=None)
     assert uuid.UUID(capsys.readouterr().out.strip()) == job.id
     assert (job.client, job.channel, job.rate, job.job_run_id, Action.objects.get().channel) == ("", Channel.CLI, 1000, "", Channel.CLI)
     engine.work(claim(), 30)
@@ -77,6 +80,7 @@ def test_an_archive_by_time(storage, tmp_path, sandbox, capsys):
     [
         (["--operation", "replay"], "name a file"),
         (["x.ndjson"], "--operation is missing"),
+        (["x.ndjson", "--operation", "replay", "--window", "1-2"], "--window must be two times"),
         (["--retry-failed", "x"], "there is no job x"),
         (["--retry-failed", "x", "--operation", "replay"], "takes operation"),
         (["nowhere.ndjson", "--operation", "replay"], "nowhere.ndjson: No such file"),

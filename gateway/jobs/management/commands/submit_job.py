@@ -23,7 +23,7 @@ from gateway.contract.body import Body
 from gateway.forwarding.admission import DESTINATION, SOURCE
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.submission import Submission
-from gateway.jobs import making
+from gateway.jobs import making, window
 from gateway.jobs.formats import InputError, detect
 from gateway.jobs.making import Wishes
 from gateway.jobs.models import Job
@@ -51,6 +51,7 @@ class Command(BaseCommand):
         parser.add_argument("--source", default="")
         parser.add_argument("--destination", default="")
         parser.add_argument("--rate", type=int, help="events a second, at most")
+        parser.add_argument("--window", help="send only in these hours of each day, in UTC, such as 22:00-06:00")
         parser.add_argument("--priority", type=int)
         parser.add_argument("--chunk-events", type=int, help="500")
         parser.add_argument("--job-run-id", help="RudderStack's job run; one of its own without it, none with `none`")
@@ -144,6 +145,11 @@ class Command(BaseCommand):
 def _wishes(options: dict[str, Any]) -> dict[str, Any]:
     """What was said of how the job is to be done."""
     given = {name: options[name] for name in ("rate", "priority", "chunk_events", "job_run_id") if options[name] is not None}
+    if options["window"] is not None:
+        try:
+            given["window_from"], given["window_to"] = window.read(options["window"])
+        except ValueError as error:
+            raise CommandError(f"--{error}") from None
     return given | ({"ordered": False} if options["unordered"] else {})
 
 
