@@ -95,6 +95,27 @@ class CallListSerializer(serializers.Serializer[Any]):
     next = serializers.URLField(allow_null=True, help_text="The next page, or null.")
 
 
+class SpanSerializer(serializers.Serializer[Any]):
+    """At least, and about at most."""
+
+    low = serializers.IntegerField()
+    high = serializers.IntegerField()
+
+
+class DryRunReportSerializer(serializers.Serializer[Any]):
+    """What a job would do."""
+
+    events = serializers.IntegerField()
+    bytes = serializers.IntegerField()
+    calls = serializers.IntegerField(help_text="Calls to RudderStack, if none has to be sent again.")
+    without_message_id = serializers.IntegerField(help_text="Events that would get a stable messageId from the gateway.")
+    faulty = serializers.IntegerField(help_text="Lines that are no good event; each is a failure.")
+    bodies_not_kept = serializers.IntegerField(allow_null=True, help_text="Earlier calls of which the body is not kept; null for other inputs.")
+    job_run_id = serializers.CharField(help_text="What the job run id changes.")
+    upstream_ms = serializers.IntegerField(allow_null=True, help_text="What RudderStack took for such calls lately (median); null: 16 is assumed.")
+    seconds = SpanSerializer(help_text="How long it would take.")
+
+
 class JobSerializer(serializers.Serializer[Any]):
     """One job."""
 
@@ -108,6 +129,7 @@ class JobSerializer(serializers.Serializer[Any]):
     client = serializers.CharField(allow_blank=True)
     actor = serializers.CharField()
     dry_run = serializers.BooleanField()
+    dry_run_report = DryRunReportSerializer(allow_null=True, help_text="Of a dry run that is finished.")
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)

@@ -81,9 +81,7 @@ class Cutter:
         segment = self._segment
         if segment is None or first >= segment.first_event + segment.events:
             segment = self._open(job, first)
-        most = min(job.chunk_events, job.rate or job.chunk_events, segment.first_event + segment.events - first)
-        if OPERATIONS[job.operation].shape is Shape.EVENT:
-            most = min(most, _SINGLE_EVENTS)
+        most = min(most_events(job), segment.first_event + segment.events - first)
         lines: list[bytes] = []
         size = 0
         while len(lines) < most:
@@ -116,6 +114,12 @@ class Cutter:
         self._segment, self._held = segment, None
         self._lines = segments.read(segment, self._offset)
         return segment
+
+
+def most_events(job: Job) -> int:
+    """Of a chunk."""
+    most = min(job.chunk_events, job.rate or job.chunk_events)
+    return min(most, _SINGLE_EVENTS) if OPERATIONS[job.operation].shape is Shape.EVENT else most
 
 
 def unfinished(job: Job) -> list[Piece]:

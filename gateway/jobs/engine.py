@@ -18,7 +18,7 @@ from gateway.access.principal import Principal
 from gateway.audit.failure import log_exception
 from gateway.audit.log import LogUnavailableError
 from gateway.audit.texts import storable
-from gateway.jobs import reconciliation, sending, window
+from gateway.jobs import dry_run, reconciliation, sending, window
 from gateway.jobs.answers import Finding, delay, judge
 from gateway.jobs.chunks import Cutter, Piece, mostly_refused, unfinished
 from gateway.jobs.formats import InputError
@@ -26,12 +26,11 @@ from gateway.jobs.inputs import InputUnreachableError
 from gateway.jobs.intake import take_in
 from gateway.jobs.lease import Lease, LeaseLostError
 from gateway.jobs.models import TERMINAL, Job, State
-from gateway.jobs.senders import Senders
+from gateway.jobs.senders import MOST_SENDERS, Senders
 from gateway.operations import OPERATIONS, Shape
 
 LOOK_SECONDS: Final = 1.0
 """The longest wait between two looks at what people asked for."""
-MOST_SENDERS: Final = 16
 REFUSED_OF: Final = 1000
 """A job of whose last so many events more than half were refused pauses itself."""
 _SHUT: Final = "window: "
@@ -350,7 +349,7 @@ class Slice:
     def _end(self, job: Job) -> bool:
         """Everything is sent: what became of it there?"""
         if job.dry_run or not job.job_run_id or not job.accepted:
-            self._move(State.RUNNING, State.SUCCEEDED)
+            self._move(State.RUNNING, State.SUCCEEDED, **({"dry_run_report": dry_run.report(job)} if job.dry_run else {}))
             self._lease.release()
             return False
         self._commit()

@@ -14,6 +14,8 @@ from gateway.operations import OPERATIONS
 
 EVENT_CHARACTERS: Final = 100_000
 """Of a faulty line of the input as many are kept."""
+BODY_NOT_KEPT: Final = "body_not_kept"
+"""The reason of a failure that is an earlier call, of which the body is not there."""
 
 
 class State(models.TextChoices):

@@ -1,5 +1,6 @@
 """A job as programs see it, by any door."""
 
+import json
 from typing import Any
 
 from gateway.jobs import window
@@ -23,6 +24,7 @@ def shape(job: Job) -> dict[str, Any]:
         "client": job.client,
         "actor": job.actor,
         "dry_run": job.dry_run,
+        "dry_run_report": json.loads(job.dry_run_report) if job.dry_run_report else None,
         "created_at": job.created_at,
         "started_at": job.started_at,
         "ended_at": job.ended_at,
