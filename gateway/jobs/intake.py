@@ -161,7 +161,8 @@ class _Reader:
             file = next(self._files, None)
             if file is None or file == _SEARCHING:
                 return None if file is None else []
-            self.fault, self._lines = None, self._open(file)
+            self.fault = None
+            self._lines = self._open(file)
             self.file, self.line = file, 0
 
     def _open(self, file: str) -> Iterator[tuple[int, bytes]]:

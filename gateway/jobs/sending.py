@@ -28,6 +28,8 @@ class CheckedBody(Body):
 
     def __init__(self, lines: Sequence[bytes]) -> None:
         super().__init__(lambda: _batch(lines))
+        # Read at once: the log wants size and digest of what was read.
+        self._received = _batch(lines)
         self._lines = lines
 
     def quick(self, operation: Operation) -> Reading:
