@@ -356,7 +356,7 @@ def at_once(works: list[Callable[[], Any]]) -> list[Any]:
 
 def test_of_calls_and_jobs_at_once_under_one_key_only_one_goes(rest, sandbox, monkeypatch):
     # All of them find the key free: what keeps them apart is the log's own rule.
-    monkeypatch.setattr(making, "_earlier", lambda *_: None)
+    monkeypatch.setattr(making, "earlier_job", lambda *_: None)
     body = json.dumps(GOOD["replay"]).encode()
     winners = set()
     for number in range(12):

@@ -32,6 +32,7 @@ Way = Callable[[HttpRequest], Any]
 QUEUE_SECONDS: Final = 30.0
 """A call that waited longer for a thread is not sent: its caller has hung up, or will send it again."""
 JOBS: Final = "/v1/jobs"
+RETRY: Final = "/retry-failed"
 """What is sent here may be larger than memory."""
 _PAGE_THREADS: Final = 8
 """For all but the operations: the admin answers while every other thread waits for RudderStack."""
@@ -67,7 +68,7 @@ class Front(BaseHandler):
         else:
             threads = self._probe_threads if path in _PROBES else self._page_threads
         upload: Upload | FileUpload = Upload(scope, receive, self._held, settings.GATEWAY_MAX_BODY_BYTES)
-        if path == JOBS:
+        if path == JOBS or (path.startswith(JOBS) and path.endswith(RETRY)):
             upload = FileUpload(scope, receive, settings.GATEWAY_MAX_UPLOAD_BYTES)
         try:
             await upload.take_in(lambda authorization: run(threads, is_known, authorization))

@@ -1,7 +1,6 @@
 """Making a job: who may, from what input, and only once under one Idempotency-Key."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, time
 from hashlib import sha256
@@ -14,16 +13,18 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.utils import timezone
+from msgspec.structs import replace
 
 from gateway.audit import log
 from gateway.audit.database import using_log
-from gateway.audit.models import Action, Call, Verb, new_id
+from gateway.audit.models import Action, Call, Verb
 from gateway.audit.redaction import hide
 from gateway.forwarding.admission import DESTINATION, JOB_RUN, SENDABLE, authorise
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.forward import call_of_job, record_job
 from gateway.forwarding.idempotency import check_key, claim_job, job_of
 from gateway.forwarding.submission import Submission
+from gateway.jobs.earlier import Filter
 from gateway.jobs.models import Format, Job
 from gateway.jobs.segments import keep
 from gateway.operations import Credential
@@ -31,8 +32,11 @@ from gateway.webhooks import address
 from gateway.webhooks.address import AddressError
 
 NO_JOB_RUN: Final = "none"
+BOUNDS: Final = {"rate": (1, 1_000_000), "priority": (-100, 100), "chunk_events": (1, 10_000)}
+"""What wishes may be, ends included."""
 _PIECE: Final = 1024 * 1024
 _UPLOADS: Final = "uploads"
+_LONGEST_INPUT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,41 +62,68 @@ def from_upload(submission: Submission, content: BinaryIO, format_: Format, wish
 
     Raises Refusal (400, 403, 409, 422), LogUnavailableError, OSError where the storage takes nothing.
     """
-    _check_job_run_id(wishes.job_run_id)
-    source = _check(submission)
+    source = admitted(submission, wishes)
     # Where the door has read the body, the input may be what it holds, unpacked.
-    digest = submission.body.digest if submission.body.was_read else _digest(content)
+    digest = submission.body.digest if submission.body.was_read else digest_of(content)
     if not content.seek(0, SEEK_END):
         raise Refusal(400, "empty_input", "There is nothing in the input. No job was made.")
-    if earlier := _earlier(submission, digest):
+    if earlier := earlier_job(submission, digest):
         return earlier
-    _check_webhook(wishes.webhook)
-    job_id = new_id()
-    content.seek(0)
-    path = keep(f"{_UPLOADS}/{job_id}", _movable(content))
-    return _make(Job(id=job_id, format=format_, input=path, sha256=digest), submission, source, wishes, path)
+    return make(Job(format=format_, sha256=digest), submission, source, wishes, content)
 
 
 def from_archive(submission: Submission, place: str, since: datetime | None, until: datetime | None, wishes: Wishes) -> Job:
     """A job of RudderStack's archive in a directory or at an s3:// address. Raises as `from_upload` does."""
-    _check_job_run_id(wishes.job_run_id)
-    source = _check(submission)
+    source = admitted(submission, wishes)
     digest = sha256(f"{place} {since} {until}".encode()).hexdigest()
-    if earlier := _earlier(submission, digest):
+    if earlier := earlier_job(submission, digest):
         return earlier
-    _check_webhook(wishes.webhook)
-    return _make(Job(format=Format.ARCHIVE, input=place, since=since, until=until, sha256=digest), submission, source, wishes, None)
+    return make(Job(format=Format.ARCHIVE, input=place, since=since, until=until, sha256=digest), submission, source, wishes)
 
 
-def _check(submission: Submission) -> str:
+def from_calls(submission: Submission, filter_: Filter, wishes: Wishes) -> Job:
+    """A job of earlier calls of its own operation, source and destination (unless the filter names another) and client; whoever is on the
+    gateway's machine may send those of all clients. Raises as `from_upload` does.
+    """
+    source, client = admitted(submission, wishes), submission.principal.client_id
+    destination = submission.header(DESTINATION) if submission.operation.takes_destination else ""
+    whose = replace(filter_, operation=submission.operation.name, client=client or None)
+    whose = replace(whose, source=whose.source or hide(source), destination=whose.destination or hide(destination))
+    # Before the times are filled in, which differ when it is asked for again.
+    digest = sha256(whose.text().encode()).hexdigest()
+    if earlier := earlier_job(submission, digest):
+        return earlier
+    whose = whose.closed(timezone.now())
+    if len(whose.text()) > _LONGEST_INPUT:
+        raise Refusal(400, "bad_parameter", "The filter of the calls is too long. No job was made.")
+    return make(Job(format=Format.CALLS, input=whose.text(), since=whose.since, until=whose.until, sha256=digest), submission, source, wishes)
+
+
+def admitted(submission: Submission, wishes: Wishes) -> str:
+    """The effective source, if such a job may be made. Raises Refusal."""
+    if wishes.job_run_id is not None and not SENDABLE.fullmatch(wishes.job_run_id):
+        raise Refusal(400, "bad_parameter", "job_run_id must be printable ASCII, without spaces around it. No job was made.")
+    for name, (low, high) in BOUNDS.items():
+        if (value := getattr(wishes, name)) is not None and not low <= value <= high:
+            raise Refusal(400, "bad_parameter", f"{name} must be between {low:,} and {high:,}. No job was made.")
     if submission.refusal is not None:
         raise submission.refusal
     check_key(submission.idempotency_key)
     return authorise(submission)
 
 
-def _make(job: Job, submission: Submission, source: str, wishes: Wishes, path: str | None) -> Job:
-    now = timezone.now()
+def make(
+    job: Job, submission: Submission, source: str, wishes: Wishes, content: BinaryIO | None = None, also: Callable[[], None] = lambda: None
+) -> Job:
+    """Fill in the job, keep its input, and commit it with its action and with what `also` writes; or the earlier one under its key.
+
+    Raises Refusal, LogUnavailableError, OSError.
+    """
+    _check_webhook(wishes.webhook)
+    now, path = timezone.now(), None
+    if content is not None:
+        content.seek(0)
+        job.input = path = keep(f"{_UPLOADS}/{job.id}", _movable(content))
     job.operation, job.client, job.actor = submission.operation.name, submission.principal.client_id, submission.principal.name
     job.channel, job.address, job.request_id = submission.channel, submission.address, hide(submission.request_id)
     job.idempotency_key = submission.idempotency_key
@@ -111,16 +142,23 @@ def _make(job: Job, submission: Submission, source: str, wishes: Wishes, path: s
             record_job(call, submission)
             job.save(force_insert=True)
             log.act(Action(at=now, actor=job.actor, channel=job.channel, verb=Verb.JOB_MADE, subject=str(job.id), detail=log.as_json([detail])))
+            also()
 
-    with ExitStack() as otherwise:
-        if path is not None:
-            otherwise.callback(default_storage.delete, path)
-        if not _holds_key(submission):
+    made, earlier = False, None
+    try:
+        if _holds_key(submission):
+            earlier = claim_job(call, commit)
+        else:
             commit()
-        elif earlier := claim_job(call, commit):
-            return _kept(earlier)
-        otherwise.pop_all()
-    return job
+        made = earlier is None
+    except log.LogUnavailableError as error:
+        # A database that froze may have the job when it wakes; if it has not, housekeeping takes the input away.
+        made = error.doubtful
+        raise
+    finally:
+        if path is not None and not made:
+            default_storage.delete(path)
+    return _kept(earlier) if earlier else job
 
 
 def _call_of(job: Job, submission: Submission) -> Call:
@@ -129,11 +167,6 @@ def _call_of(job: Job, submission: Submission) -> Call:
 
 def _holds_key(submission: Submission) -> bool:
     return submission.idempotency_key is not None and not submission.dry_run
-
-
-def _check_job_run_id(job_run_id: str | None) -> None:
-    if job_run_id is not None and not SENDABLE.fullmatch(job_run_id):
-        raise Refusal(400, "bad_parameter", "job_run_id must be printable ASCII, without spaces around it. No job was made.")
 
 
 def _check_webhook(url: str) -> None:
@@ -154,7 +187,7 @@ def _job_run_id(job: Job, submission: Submission, wishes: Wishes) -> str:
     return wishes.job_run_id or submission.header(JOB_RUN) or str(job.id)
 
 
-def _earlier(submission: Submission, digest: str) -> Job | None:
+def earlier_job(submission: Submission, digest: str) -> Job | None:
     """The job that was made under this Idempotency-Key. Raises Refusal (409, 422) where the key stands for anything else."""
     if not _holds_key(submission):
         return None
@@ -171,7 +204,8 @@ def _kept(job_id: UUID) -> Job:
     return job
 
 
-def _digest(content: BinaryIO) -> str:
+def digest_of(content: BinaryIO) -> str:
+    """SHA-256 of all of it."""
     content.seek(0)
     digest = sha256()
     for piece in _pieces(content):

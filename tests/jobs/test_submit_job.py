@@ -3,6 +3,7 @@
 import gzip
 import json
 import uuid
+from datetime import time
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -25,8 +26,10 @@ def events(storage, tmp_path):
 
 
 def test_it_prints_the_id_and_the_job_is_done_in_the_name_of_who_runs_it(events, sandbox, capsys):
-    call_command("submit_job", str(events), "--operation", "replay", "--job-run-id", "none", "--rate", "1000")
+    call_command("submit_job", str(events), "--operation", "replay", "--job-run-id", "none", "--rate", "1000", "--window", "00:00-23:59")
     job = Job.objects.get()
+    assert (job.window_from, job.window_to) == (time(0), time(23, 59))
+    Job.objects.update(window_from=None)
     assert uuid.UUID(capsys.readouterr().out.strip()) == job.id
     assert (job.client, job.channel, job.rate, job.job_run_id, Action.objects.get().channel) == ("", Channel.CLI, 1000, "", Channel.CLI)
     engine.work(claim(), 30)
@@ -68,6 +71,13 @@ def test_an_archive_by_time(storage, tmp_path, sandbox, capsys):
         (["--operation", "replay"], "name a file"),
         ([__file__, "--operation", "replay", "--webhook", "http://10.0.0.1/"], "GATEWAY_WEBHOOK_NETWORKS"),
         (["--archive", "x", "--operation", "replay", "--webhook", "http://10.0.0.1/"], "GATEWAY_WEBHOOK_NETWORKS"),
+        (["x.ndjson"], "--operation is missing"),
+        ([__file__, "--operation", "replay", "--rate", "0"], "rate must be between 1 and 1,000,000"),
+        ([__file__, "--operation", "replay", "--priority", "101"], "priority must be between -100 and 100"),
+        (["--archive", "x", "--operation", "replay", "--chunk-events", "0"], "chunk_events must be between 1 and 10,000"),
+        (["x.ndjson", "--operation", "replay", "--window", "1-2"], "--window must be two times"),
+        (["--retry-failed", "x"], "there is no job x"),
+        (["--retry-failed", "x", "--operation", "replay"], "takes operation"),
         (["nowhere.ndjson", "--operation", "replay"], "nowhere.ndjson: No such file"),
         (["--archive", "x", "--from", "soon", "--operation", "replay"], "--from must be a time"),
     ],
@@ -82,3 +92,32 @@ def test_a_missing_source_is_told_by_its_option(storage, settings):
     settings.RUDDERSTACK_REPLAY_SOURCE_ID = ""
     with pytest.raises(CommandError, match="No source: name one by --source"):
         call_command("submit_job", "--archive", "x", "--operation", "replay")
+
+
+def test_failures_are_sent_again(storage, tmp_path, sandbox, capsys):
+    bad = tmp_path / "bad.ndjson"
+    bad.write_text('{"type": "track", "messageId": "m-1"}\n{"type": "track", "messageId": "m-2"}\n')
+    call_command("submit_job", str(bad), "--operation", "replay", "--job-run-id", "none", "--priority", "5")
+    engine.work(claim(), 30)
+    first = Job.objects.get()
+    fixed = tmp_path / "fixed.ndjson"
+    fixed.write_text(json.dumps({"id": first.failures.earliest("id").id, "event": {**EVENT, "messageId": "m-1"}}) + "\n")
+    call_command("submit_job", str(fixed), "--retry-failed", str(first.id), "--job-run-id", "none", "--rate", "9")
+    engine.work(claim(), 30)
+    second = Job.objects.get(retry_of=first.id)
+    assert (second.state, second.accepted, second.priority, second.rate) == ("succeeded", 1, 5, 9)
+    call_command("submit_job", "--retry-failed", str(first.id), "--reason", "missing_user")
+    assert Job.objects.filter(retry_of=first.id).count() == 2
+    with pytest.raises(CommandError, match="There is no failure"):
+        call_command("submit_job", "--retry-failed", str(first.id))
+
+
+def test_earlier_calls_are_sent_again(events, sandbox, capsys):
+    call_command("submit_job", str(events), "--operation", "replay", "--job-run-id", "none")
+    first = Job.objects.get()
+    engine.work(claim(), 30)
+    times = ["--since", "2020-01-01T00:00Z", "--until", "2120-01-01T00:00Z"]
+    call_command("submit_job", "--calls", "--result", "accepted", *times, "--job", str(first.id), "--operation", "replay", "--job-run-id", "none")
+    engine.work(claim(), 30)
+    second = Job.objects.exclude(id=first.id).get()
+    assert (second.state, second.format, second.accepted) == ("succeeded", "calls", 3)

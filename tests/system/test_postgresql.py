@@ -6,7 +6,23 @@ import sys
 
 from tests.processes import ROOT
 
-JOBS = [f"tests/jobs/test_{name}.py" for name in ("lease", "control", "engine", "sending", "tasks", "notifying")]
+OF_JOBS = (
+    "lease",
+    "control",
+    "engine",
+    "steering",
+    "troubles",
+    "interruptions",
+    "sending",
+    "tasks",
+    "window",
+    "retrying",
+    "dry_run",
+    "bodies",
+    "earlier",
+    "notifying",
+)
+JOBS = [f"tests/jobs/test_{name}.py" for name in OF_JOBS]
 ROOMS = [
     "tests/test_submission.py",
     "tests/audit",
