@@ -82,11 +82,12 @@ def retry_failed(job: Job, submission: Submission, *, reason: str = "", correcte
         os.fsync(file.fileno())
 
         def also() -> None:
-            if mark(new.id) != taken:
-                raise Refusal(409, "taken_meanwhile", "Somebody else sends failures of this job again just now. Look, then ask once more.")
             row = Action(at=timezone.now(), actor=new.actor, channel=new.channel, verb=Verb.JOB_RETRIED, subject=str(job.id))
             row.detail = log.as_json([{"job": str(new.id), "failures": str(taken), "reason": reason}])
             log.act(row)
+            # Last: it may take longer than the log waits for a row.
+            if mark(new.id) != taken:
+                raise Refusal(409, "taken_meanwhile", "Somebody else sends failures of this job again just now. Look, then ask once more.")
 
         with using_log(_MARKING_SECONDS):
             return make(new, submission, source, wishes, file, also)
