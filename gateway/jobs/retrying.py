@@ -30,6 +30,7 @@ from gateway.jobs.models import WHOLE, Failure, Format, Job
 from gateway.operations import OPERATIONS
 
 _AT_A_TIME: Final = 500
+_ROWS: Final = 5000
 _PAGE_CHARACTERS: Final = 4 * 1024 * 1024
 """Of events that are in memory at once, about."""
 _BESIDE: Final = 64 * 1024
@@ -82,11 +83,12 @@ def retry_failed(job: Job, submission: Submission, *, reason: str = "", correcte
         os.fsync(file.fileno())
 
         def also() -> None:
-            if mark(new.id) != taken:
-                raise Refusal(409, "taken_meanwhile", "Somebody else sends failures of this job again just now. Look, then ask once more.")
             row = Action(at=timezone.now(), actor=new.actor, channel=new.channel, verb=Verb.JOB_RETRIED, subject=str(job.id))
             row.detail = log.as_json([{"job": str(new.id), "failures": str(taken), "reason": reason}])
             log.act(row)
+            # Last: it may take longer than the log waits for a row.
+            if mark(new.id) != taken:
+                raise Refusal(409, "taken_meanwhile", "Somebody else sends failures of this job again just now. Look, then ask once more.")
 
         with using_log(_MARKING_SECONDS):
             return make(new, submission, source, wishes, file, also)
@@ -128,27 +130,31 @@ def _write(job: Job, reason: str, file: BinaryIO) -> tuple[int, _Mark]:
     """Failures as they were."""
     found = Failure.objects.filter(job=job, retried_by=None, **({"reason": reason} if reason else {}))
     found = found.alias(size=Length("event")).filter(WHOLE)
-    taken = last = 0
-    while True:
+    ids, sizes = array("q"), array("q")
+    # One look at all: page by page PostgreSQL may look at all of them for each.
+    with log.available(), using_log(_MARKING_SECONDS):
+        for id_, size in found.annotate(characters=Length("event")).order_by("id").values_list("id", "characters").iterator(_ROWS):
+            ids.append(id_)
+            sizes.append(size)
+    taken = start = 0
+    while start < len(ids):
+        end = start + _fitting(sizes[start : start + _AT_A_TIME])
         with log.available(), using_log(_READING_SECONDS):
-            sizes = list(found.filter(id__gt=last).annotate(characters=Length("event")).order_by("id").values_list("id", "characters")[:_AT_A_TIME])
-            ids = list(_bounded(sizes))
-            rows = list(Failure.objects.filter(id__in=ids).order_by("id").values_list("file", "line", "event"))
-        if not ids:
-            break
+            rows = list(Failure.objects.filter(id__in=ids[start:end].tolist()).order_by("id").values_list("file", "line", "event"))
         for place, line, event in rows:
             _put(job, file, event.encode(), place, line)
-        taken, last = taken + len(rows), ids[-1]
-    return taken, lambda new: found.filter(id__lte=last).update(retried_by=new)
+        taken, start = taken + len(rows), end
+    return taken, lambda new: found.filter(id__lte=ids[-1]).update(retried_by=new)
 
 
-def _bounded(sizes: Iterable[tuple[int, int]]) -> Iterator[int]:
+def _fitting(sizes: Iterable[int]) -> int:
+    """How many of them are a page: one at least."""
     total = 0
-    for id_, size in sizes:
+    for number, size in enumerate(sizes):
         total += size
-        if total > size and total > _PAGE_CHARACTERS:
-            return
-        yield id_
+        if number and total > _PAGE_CHARACTERS:
+            return number
+    return number + 1
 
 
 def _write_corrected(job: Job, corrected: BinaryIO, file: BinaryIO) -> tuple[int, _Mark]:

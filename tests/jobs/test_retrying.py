@@ -5,6 +5,7 @@ import re
 import threading
 from collections import Counter
 from io import BytesIO
+from time import sleep
 
 import pytest
 from django.db import connections
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 from gateway.access.models import ALL, Client
 from gateway.access.principal import Principal
+from gateway.audit.database import seconds_to_write
 from gateway.audit.models import Action, Channel
 from gateway.contract.body import Body
 from gateway.forwarding.answer import Refusal
@@ -312,6 +314,21 @@ def test_two_at_once_never_take_the_same_failure(how, monkeypatch):
     assert taken[new.id] == len(lines_of(new))
     assert taken[None] == 40 - taken[new.id]
     assert new.format == Format.NDJSON
+
+
+def test_marking_may_take_longer_than_a_row_of_the_log(monkeypatch):
+    job = make_job([])
+    failed(job, [event(1)])
+    write = retrying._write
+
+    def slow(*arguments):
+        taken, mark = write(*arguments)
+        return taken, lambda new: (sleep(seconds_to_write() + 0.2), mark(new))[1]
+
+    monkeypatch.setattr(retrying, "_write", slow)
+    new = retry_failed(job, asked())
+    assert job.failures.get().retried_by == new.id
+    assert Action.objects.filter(verb="job_retried").count() == 1
 
 
 def test_pages_are_bounded(monkeypatch):
