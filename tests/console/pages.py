@@ -6,11 +6,17 @@ from typing import Any
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver
+from django.utils import timezone
+
+from gateway.jobs.models import Failure, Job
 
 CALLS = "/admin/audit/call/"
 ACTIONS = "/admin/audit/action/"
 KEYS = "/admin/access/apikey/"
 CLIENTS = "/admin/access/client/"
+JOBS = "/admin/jobs/job/"
+SECRET = '{"userId": "a-person@example.com"}'
+"""The text of an event, which no page may show."""
 
 
 def paths(patterns: Any = None, prefix: str = "/admin/") -> Iterator[str]:
@@ -35,3 +41,17 @@ def listed(answer: Any) -> list[Any]:
     """The ids of a list's rows."""
     assert answer.status_code == 200
     return [row.pk for row in answer.context["cl"].result_list]
+
+
+def a_job(**fields: Any) -> Job:
+    """A row of a job, as if somebody had made it."""
+    now = timezone.now()
+    usual: dict[str, Any] = {"operation": "replay", "client": "", "actor": "ann", "channel": "cli", "request_id": "r-1", "source": "rep-1"}
+    usual |= {"format": "ndjson", "input": "uploads/none", "due_at": now, "created_at": now}
+    return Job.objects.create(**{**usual, **fields})
+
+
+def a_failure(job: Job, line: int, **fields: Any) -> Failure:
+    """An event of the job that was not taken."""
+    usual = {"reason": "missing_user", "pointer": "/userId", "detail": "It has no user.", "event": SECRET}
+    return Failure.objects.create(job=job, at=timezone.now(), line=line, **{**usual, **fields})
