@@ -15,6 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.shortcuts import redirect
 from django.utils import timezone
 from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
@@ -75,7 +76,7 @@ class JobForm(forms.Form):
         required=False,
         allow_empty_file=False,
         help_text='One event a line (NDJSON), a JSON array, or an object with "batch"; gzip too.',
-        widget=forms.FileInput({"class": "file-input"}),
+        widget=UnfoldAdminFileFieldWidget,
     )
     archive = forms.CharField(
         label="Or RudderStack's archive",
@@ -155,8 +156,7 @@ def first_view(admin: Any, request: HttpRequest) -> HttpResponse:
             request.session[_WISHES] = dict(list(kept.items())[-_KEPT:])
             wake()
             return redirect("admin:jobs_job_check", job.id)
-    status = 422 if form.is_bound else 200
-    answer: HttpResponse = admin.answer(request, "console/jobs/new.html", "New job", status, form=form, most=settings.GATEWAY_MAX_UPLOAD_BYTES)
+    answer: HttpResponse = admin.answer(request, "console/jobs/new.html", "New job", form=form, most=settings.GATEWAY_MAX_UPLOAD_BYTES)
     return answer
 
 
