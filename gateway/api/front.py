@@ -33,6 +33,7 @@ Way = Callable[[HttpRequest], Any]
 QUEUE_SECONDS: Final = 30.0
 """A call that waited longer for a thread is not sent: its caller has hung up, or will send it again."""
 JOBS: Final = "/v1/jobs"
+RETRY: Final = "/retry-failed"
 """What is sent here may be larger than memory."""
 _FORM_BYTES: Final = 64 * 1024
 """Of a form with an upload, beside the file."""
@@ -71,7 +72,7 @@ class Front(BaseHandler):
             threads = self._probe_threads if path in _PROBES else self._page_threads
         upload: Upload | FileUpload = Upload(scope, receive, self._held, settings.GATEWAY_MAX_BODY_BYTES)
         known: Callable[[str], bool] = is_known
-        if path == JOBS:
+        if path == JOBS or (path.startswith(JOBS) and path.endswith(RETRY)):
             upload = FileUpload(scope, receive, settings.GATEWAY_MAX_UPLOAD_BYTES)
         elif is_upload(scope):
             upload, known = FileUpload(scope, receive, settings.GATEWAY_MAX_UPLOAD_BYTES + _FORM_BYTES, b"cookie"), may_upload

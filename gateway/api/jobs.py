@@ -2,6 +2,8 @@
 
 import json
 import uuid
+from collections.abc import Iterable, Mapping
+from datetime import time
 from typing import Any, Final
 
 from django.conf import settings
@@ -26,7 +28,7 @@ from gateway.forwarding.admission import PASSED_ON, SOURCE
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.forward import refuse
 from gateway.forwarding.submission import Submission
-from gateway.jobs import control, making
+from gateway.jobs import control, making, retrying, window
 from gateway.jobs.formats import InputError, detect
 from gateway.jobs.making import Wishes
 from gateway.jobs.models import Failure, Format, Job, State
@@ -52,9 +54,17 @@ class JobOrder(serializers.Serializer[Any]):
     priority = serializers.IntegerField(default=0, min_value=-100, max_value=100, help_text="Of the jobs that wait the highest goes first.")
     chunk_events = serializers.IntegerField(default=500, min_value=1, max_value=10_000, help_text="Events sent together.")
     not_before = serializers.DateTimeField(required=False, help_text="Begin at this time.")
+    window = serializers.CharField(required=False, help_text="Send only in these hours of each day, in UTC, such as 22:00-06:00.")
     job_run_id = serializers.CharField(
         required=False, max_length=200, help_text="RudderStack's job run for all events; one of its own without it, none with `none`."
     )
+
+    def validate_window(self, text: str) -> tuple[time, time]:
+        """From when to when."""
+        try:
+            return window.read(text)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
 
 
 class JobsQuery(serializers.Serializer[Any]):
@@ -77,6 +87,13 @@ class FailuresQuery(serializers.Serializer[Any]):
 
     reason = serializers.CharField(required=False, max_length=64)
     after = serializers.IntegerField(default=0, min_value=0, max_value=2**62, help_text="Failures after the one with this id.")
+    summary = serializers.BooleanField(default=False, help_text="Only how many there are of each reason.")
+
+
+class RetryQuery(serializers.Serializer[Any]):
+    """Which failures are sent again."""
+
+    reason = serializers.CharField(required=False, max_length=64, help_text="Those of this reason; without it all.")
 
 
 class JobsView(APIView):
@@ -105,7 +122,7 @@ class JobsView(APIView):
         values = given(JobOrder, request)
         submission = _submission(request._request, principal, values)
         try:
-            wishes = Wishes(**{name: values[name] for name in Wishes.__dataclass_fields__ if name in values})
+            wishes = _wishes(values)
             content = upload_of(request._request)
             form = Format(values["format"]) if "format" in values else detect(content, settings.GATEWAY_MAX_BODY_BYTES)
             job = making.from_upload(submission, content, form, wishes)
@@ -114,9 +131,8 @@ class JobsView(APIView):
         except Refusal as refusal:
             return present(refuse(submission, refusal))
         except OSError:
-            raise Problem(503, "no_disk", "The gateway cannot keep the input: its storage takes no more. Nothing was kept.") from None
-        wake()
-        return Response(shape(job), status=202, headers={"Location": f"/v1/jobs/{job.id}"})
+            raise _no_disk() from None
+        return _made(job)
 
 
 class JobView(APIView):
@@ -158,13 +174,34 @@ class FailuresView(APIView):
         """As NDJSON, in the order of the input; `event` is the line as it was."""
         job = _job(principal_of(request._request), job_id)
         values = given(FailuresQuery, request)
+        if values["summary"]:
+            return _ndjson(retrying.refusals(job))
         found = Failure.objects.filter(job=job, id__gt=values["after"])
         if "reason" in values:
             found = found.filter(reason=values["reason"])
         with available(), using_log():
-            rows = list(found.order_by("id").values("id", "file", "line", "reason", "pointer", "detail", "event")[:_FAILURES])
-        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
-        return HttpResponse("".join(f"{line}\n" for line in lines), content_type="application/x-ndjson")
+            rows = found.order_by("id").values("id", "file", "line", "reason", "pointer", "detail", "event", "retried_by")[:_FAILURES]
+            return _ndjson(rows)
+
+
+class RetryView(APIView):
+    """Events that were not taken, sent again."""
+
+    http_method_names = ("post",)
+
+    def post(self, request: Request, job_id: uuid.UUID) -> HttpResponse:
+        """A new job of the failures: as they were, or as the body has them corrected."""
+        principal = principal_of(request._request)
+        job, values = _job(principal, job_id), given(RetryQuery, request)
+        submission = _submission(request._request, principal, {"operation": job.operation, "dry_run": False})
+        try:
+            content = upload_of(request._request)
+            corrected = content if content.read(1) else None
+            return _made(retrying.retry_failed(job, submission, reason=values.get("reason", ""), corrected=corrected))
+        except Refusal as refusal:
+            return present(refuse(submission, refusal))
+        except OSError:
+            raise _no_disk() from None
 
 
 _CONTROLS: Final = {"pause": control.pause, "resume": control.resume, "cancel": control.cancel}
@@ -182,6 +219,26 @@ def _submission(request: HttpRequest, principal: Principal, values: dict[str, An
         idempotency_key=request.headers.get("Idempotency-Key"),
         dry_run=values["dry_run"],
     )
+
+
+def _wishes(values: dict[str, Any]) -> Wishes:
+    window_from, window_to = values.get("window", (None, None))
+    given = {name: values[name] for name in Wishes.__dataclass_fields__ if name in values}
+    return Wishes(**given, window_from=window_from, window_to=window_to)
+
+
+def _made(job: Job) -> HttpResponse:
+    wake()
+    return Response(shape(job), status=202, headers={"Location": f"/v1/jobs/{job.id}"})
+
+
+def _no_disk() -> Problem:
+    return Problem(503, "no_disk", "The gateway cannot keep the input: its storage takes no more. Nothing was kept.")
+
+
+def _ndjson(rows: Iterable[Mapping[str, Any]]) -> HttpResponse:
+    lines = (json.dumps(row, ensure_ascii=False, default=str) for row in rows)
+    return HttpResponse("".join(f"{line}\n" for line in lines), content_type="application/x-ndjson")
 
 
 def _job(principal: Principal, job_id: uuid.UUID) -> Job:

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from gateway.api.calls import CallsQuery, CallsView, CallView
 from gateway.api.health import HealthView, ReadyView
-from gateway.api.jobs import FailuresQuery, FailuresView, JobControlView, JobOrder, JobsQuery, JobsView, JobView, RateQuery
+from gateway.api.jobs import FailuresQuery, FailuresView, JobControlView, JobOrder, JobsQuery, JobsView, JobView, RateQuery, RetryQuery, RetryView
 from gateway.api.operation import view_of
 from gateway.api.serializers import (
     CallListSerializer,
@@ -182,6 +182,21 @@ _failures = extend_schema(
 )
 
 
+_retry = extend_schema(
+    operation_id="retry_failed",
+    summary="Send a job's failures again",
+    description="A new job of the failures that no other took yet: all, those of one reason, or those in the body, corrected: NDJSON as the list "
+    "of failures is, of which `id` and `event` (text or object) are read. Only for the job's own client.",
+    tags=["jobs"],
+    parameters=[RetryQuery, *(one for one in _INPUTS if one.name == "Idempotency-Key"), *_COMMON, _LOCATION, _JOB_ID],
+    request={"application/x-ndjson": {"type": "string", "description": "Corrected failures, one a line; nothing: as they were."}},
+    responses={
+        (202, "application/json"): OpenApiResponse(JobSerializer, "The new job."),
+        **_problems(400, 401, 403, 404, 405, 408, 409, 413, 422, 503),
+    },
+)
+
+
 def _control(verb: str, description: str, *parameters: Any) -> type[APIView]:
     schema = extend_schema(
         operation_id=f"{verb}_job",
@@ -221,6 +236,7 @@ calls_view: Final = extend_schema_view(get=_calls)(CallsView)
 call_view: Final = extend_schema_view(get=_call)(CallView)
 jobs_view: Final = extend_schema_view(get=_jobs, post=_new_job)(JobsView)
 job_view: Final = extend_schema_view(get=_job)(JobView)
+retry_view: Final = extend_schema_view(post=_retry)(RetryView)
 failures_view: Final = extend_schema_view(get=_failures)(FailuresView)
 control_views: Final = {
     "pause": _control("pause", "Send nothing more until it is resumed."),
@@ -237,7 +253,7 @@ def _generate() -> Any:
     for operation in (operation for methods in made["paths"].values() for operation in methods.values()):
         # What the generator has no word for.
         if "requestBody" in operation:
-            operation["requestBody"]["required"] = True
+            operation["requestBody"]["required"] = "jobs" not in operation["tags"]
         for answer in operation["responses"].values():
             answer["headers"][_REQUEST_ID.name]["required"] = True
     return made

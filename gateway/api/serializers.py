@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from gateway.audit.models import Channel
 from gateway.audit.view import STATES
-from gateway.jobs.models import State
+from gateway.jobs.models import Format, State
 from gateway.operations import OPERATIONS
 
 OPERATION_CHOICES: Final = [(operation.name, operation.description) for operation in OPERATIONS.values()]
@@ -95,21 +95,46 @@ class CallListSerializer(serializers.Serializer[Any]):
     next = serializers.URLField(allow_null=True, help_text="The next page, or null.")
 
 
+class SpanSerializer(serializers.Serializer[Any]):
+    """At least, and about at most."""
+
+    low = serializers.IntegerField()
+    high = serializers.IntegerField()
+
+
+class DryRunReportSerializer(serializers.Serializer[Any]):
+    """What a job would do."""
+
+    events = serializers.IntegerField()
+    bytes = serializers.IntegerField()
+    calls = serializers.IntegerField(help_text="Calls to RudderStack, if none has to be sent again.")
+    without_message_id = serializers.IntegerField(help_text="Events that would get a stable messageId from the gateway.")
+    faulty = serializers.IntegerField(help_text="Lines that are no good event; each is a failure.")
+    bodies_not_kept = serializers.IntegerField(allow_null=True, help_text="Earlier calls of which the body is not kept; null for other inputs.")
+    job_run_id = serializers.CharField(help_text="What the job run id changes.")
+    upstream_ms = serializers.IntegerField(allow_null=True, help_text="What RudderStack took for such calls lately (median); null: 16 is assumed.")
+    seconds = SpanSerializer(help_text="How long it would take.")
+
+
 class JobSerializer(serializers.Serializer[Any]):
     """One job."""
 
     id = serializers.UUIDField()
     state = serializers.ChoiceField(choices=State.choices)
     reason = serializers.CharField(allow_null=True, help_text="Why it is in this state: a code and a sentence.")
+    retry_of = serializers.UUIDField(allow_null=True, help_text="The job whose failures these events were.")
+    format = serializers.ChoiceField(choices=Format.choices, help_text="How the input is written.")
     operation = serializers.ChoiceField(choices=OPERATION_CHOICES)
     source = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     client = serializers.CharField(allow_blank=True)
     actor = serializers.CharField()
     dry_run = serializers.BooleanField()
+    dry_run_report = DryRunReportSerializer(allow_null=True, help_text="Of a dry run that is finished.")
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
     rate = serializers.IntegerField(allow_null=True, help_text="Events a second, at most.")
+    window = serializers.CharField(allow_null=True, help_text="The hours of each day, in UTC, in which it sends; null for all.")
     ordered = serializers.BooleanField()
     priority = serializers.IntegerField()
     events = serializers.IntegerField(help_text="Good events of the input, as far as it is taken in.")

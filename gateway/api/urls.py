@@ -14,6 +14,7 @@ from gateway.api.openapi import (
     jobs_view,
     operation_view,
     ready_view,
+    retry_view,
 )
 from gateway.operations import OPERATIONS
 
@@ -24,6 +25,7 @@ urlpatterns = [
     path("v1/jobs", jobs_view.as_view(), name="jobs"),
     path("v1/jobs/<uuid:job_id>", job_view.as_view(), name="job"),
     path("v1/jobs/<uuid:job_id>/failures", failures_view.as_view(), name="failures"),
+    path("v1/jobs/<uuid:job_id>/retry-failed", retry_view.as_view(), name="retry-failed"),
     *(path(f"v1/jobs/<uuid:job_id>/{verb}", view.as_view(), {"verb": verb}, name=verb) for verb, view in control_views.items()),
     path("healthz", health_view.as_view(), name="healthz"),
     path("readyz", ready_view.as_view(), name="readyz"),

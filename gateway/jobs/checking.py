@@ -1,5 +1,6 @@
 """The check of the input's events: which are sent, each with a messageId, and what is wrong with the others."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -7,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.contract.body import Body
-from gateway.contract.decoding import MAX_DEPTH, judged, spans
+from gateway.contract.decoding import MAX_DEPTH, TooDeepError, judged, spans
 from gateway.contract.events import is_message_id
 from gateway.contract.faults import Fault
 from gateway.operations import OPERATIONS, Operation, Shape
@@ -30,6 +31,8 @@ class _Message(msgspec.Struct, gc=False):
 _event: Final = msgspec.json.Decoder(_Event)
 _message: Final = msgspec.json.Decoder(_Message)
 
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TooDeepError)
+
 Checked = tuple[bytes | Fault, bool]
 """An event as it is sent, or what is wrong with it; and whether it had no messageId that RudderStack would keep."""
 
@@ -44,6 +47,35 @@ def check(operation: Operation, events: Sequence[bytes], message_ids: Callable[[
     quick = [_prepared(operation, event, index, message_ids) for index, event in enumerate(events)]
     sure = iter(_sure(operation, [prepared[0] for prepared in quick if prepared]))
     return [prepared if prepared and next(sure) else _exactly(operation, events[index], index, message_ids) for index, prepared in enumerate(quick)]
+
+
+def message_id_in(event: bytes) -> str | None:
+    """The event's messageId that RudderStack would keep; None where there is none, or no event."""
+    try:
+        found = _event.decode(event).messageId
+        if found is not msgspec.UNSET and event.count(_KEY) != 1:
+            found = judged(event, MAX_DEPTH, _first_message_id)
+    except _UNREADABLE:
+        return None
+    return found if is_message_id(found) else None
+
+
+def identified(operation: Operation, event: bytes, message_id: Callable[[], str]) -> bytes:
+    """The event with this messageId, if it has none that RudderStack would keep; as it is where it is a message, or no object to put one into."""
+    if operation.shape is Shape.MESSAGES or message_id_in(event) is not None:
+        return event
+    try:
+        if _event.decode(event).messageId is msgspec.UNSET:
+            return _spliced(event.strip(), message_id())
+        return judged(event, MAX_DEPTH, lambda event: _with_message_id(event, message_id()))
+    except _UNREADABLE:
+        return event
+
+
+def _first_message_id(event: bytes) -> object:
+    """Of doubled keys the first counts."""
+    first = next(event[start:end] for key, start, end in spans(event.decode("latin-1")) if key == "messageId")
+    return json.loads(first.decode("utf-8", "replace"))
 
 
 def _sure(operation: Operation, events: list[bytes]) -> list[bool]:

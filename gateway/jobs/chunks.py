@@ -81,9 +81,7 @@ class Cutter:
         segment = self._segment
         if segment is None or first >= segment.first_event + segment.events:
             segment = self._open(job, first)
-        most = min(job.chunk_events, job.rate or job.chunk_events, segment.first_event + segment.events - first)
-        if OPERATIONS[job.operation].shape is Shape.EVENT:
-            most = min(most, _SINGLE_EVENTS)
+        most = min(most_events(job), segment.first_event + segment.events - first)
         lines: list[bytes] = []
         size = 0
         while len(lines) < most:
@@ -118,6 +116,12 @@ class Cutter:
         return segment
 
 
+def most_events(job: Job) -> int:
+    """Of a chunk."""
+    most = min(job.chunk_events, job.rate or job.chunk_events)
+    return min(most, _SINGLE_EVENTS) if OPERATIONS[job.operation].shape is Shape.EVENT else most
+
+
 def unfinished(job: Job) -> list[Piece]:
     """The chunks that are not done. Raises OSError where a segment cannot be read, LogUnavailableError."""
     with available(), using_log():
@@ -136,10 +140,10 @@ def unfinished(job: Job) -> list[Piece]:
 
 
 def mostly_refused(job: Job, of: int) -> bool:
-    """Whether more than half of the last so many events, or more, were refused. Raises LogUnavailableError."""
+    """Whether more than half of the last so many events since somebody resumed it, or more, were refused. Raises LogUnavailableError."""
     total = refused = 0
     with available(), using_log():
-        for events, failed in Chunk.objects.filter(job=job).order_by("-number").values_list("events", "failed")[:of]:
+        for events, failed in Chunk.objects.filter(job=job, number__gt=job.judged_from).order_by("-number").values_list("events", "failed")[:of]:
             total, refused = total + events, refused + failed
             if total >= of:
                 break

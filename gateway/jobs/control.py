@@ -3,6 +3,7 @@
 import uuid
 from typing import Any, Final
 
+from django.db.models import F
 from django.utils import timezone
 
 from gateway.audit import log
@@ -31,8 +32,8 @@ def pause(job_id: uuid.UUID, *, actor: str, channel: Channel, reason: str = "") 
 
 
 def resume(job_id: uuid.UUID, *, actor: str, channel: Channel, reason: str = "") -> Job:
-    """Go on, at once. Raises TransitionError, Job.DoesNotExist, LogUnavailableError."""
-    now = {"due_at": timezone.now(), "tries": 0}
+    """Go on, at once; what was refused before is forgiven. Raises TransitionError, Job.DoesNotExist, LogUnavailableError."""
+    now = {"due_at": timezone.now(), "tries": 0, "judged_from": F("chunks")}
     return _change(job_id, "resumed", (State.PAUSED,), Verb.JOB_RESUMED, actor, channel, reason, {}, state=State.QUEUED, reason="", **now)
 
 

@@ -18,7 +18,7 @@ from gateway.access.principal import Principal
 from gateway.audit.failure import log_exception
 from gateway.audit.log import LogUnavailableError
 from gateway.audit.texts import storable
-from gateway.jobs import reconciliation, sending
+from gateway.jobs import dry_run, reconciliation, sending, window
 from gateway.jobs.answers import Finding, delay, judge
 from gateway.jobs.chunks import Cutter, Piece, mostly_refused, unfinished
 from gateway.jobs.formats import InputError
@@ -26,14 +26,14 @@ from gateway.jobs.inputs import InputUnreachableError
 from gateway.jobs.intake import take_in
 from gateway.jobs.lease import Lease, LeaseLostError
 from gateway.jobs.models import TERMINAL, Job, State
-from gateway.jobs.senders import Senders
+from gateway.jobs.senders import MOST_SENDERS, Senders
 from gateway.operations import OPERATIONS, Shape
 
 LOOK_SECONDS: Final = 1.0
 """The longest wait between two looks at what people asked for."""
-MOST_SENDERS: Final = 16
 REFUSED_OF: Final = 1000
 """A job of whose last so many events more than half were refused pauses itself."""
+_SHUT: Final = "window: "
 _REASON: Final = 500
 _INTERNAL: Final = "internal: The gateway failed in a way that it should not. Its own log says how."
 _logger = logging.getLogger(__name__)
@@ -106,7 +106,8 @@ class Slice:
                     return True
                 if self._waiting is None:
                     self._look_back(job)
-        stops = self._stops(job)
+        opening = window.opening(job, timezone.now())
+        stops = self._stops(job) or opening is not None
         if stops:
             self._halt()
         starting, principal = (None, None) if stops else self._ready(job)
@@ -115,7 +116,7 @@ class Slice:
         if starting and principal:
             self._start(starting, principal)
         elif not self._flying:
-            return self._rest(job)
+            return self._rest(job, opening)
         self._renew()
         return True
 
@@ -148,12 +149,15 @@ class Slice:
     def _has_more(self, job: Job) -> bool:
         return not job.dry_run and (bool(self._waiting) or job.next_event < job.events)
 
-    def _rest(self, job: Job) -> bool:
+    def _rest(self, job: Job, opening: datetime | None) -> bool:
         """Nothing is on its way."""
         if self._pause or self._stops(job):
             return self._let_go(job)
         if not self._has_more(job):
             return self._end(job)
+        if opening is not None:
+            self._lease.release(due_at=opening, reason=f"{_SHUT}Sends again at {opening:%H:%M} UTC.")
+            return False
         sleep(min(self._look_seconds, max(0.0, self._paced(job))))
         self._renew()
         return True
@@ -280,6 +284,9 @@ class Slice:
         def write() -> None:
             for piece in pieces:
                 piece.save()
+            if starting and job.reason.startswith(_SHUT):
+                # Unless somebody gave it another one just now.
+                Job.objects.filter(id=job.id, reason=job.reason).update(reason="")
 
         while True:
             try:
@@ -342,7 +349,7 @@ class Slice:
     def _end(self, job: Job) -> bool:
         """Everything is sent: what became of it there?"""
         if job.dry_run or not job.job_run_id or not job.accepted:
-            self._move(State.RUNNING, State.SUCCEEDED)
+            self._move(State.RUNNING, State.SUCCEEDED, **({"dry_run_report": dry_run.report(job)} if job.dry_run else {}))
             self._lease.release()
             return False
         self._commit()

@@ -16,10 +16,11 @@ from gateway.contract.archive import ArchiveFile, read_line
 from gateway.contract.faults import Fault
 from gateway.jobs import segments
 from gateway.jobs.checking import check
+from gateway.jobs.dry_run import Tally
 from gateway.jobs.formats import InputError, read
 from gateway.jobs.inputs import InputUnreachableError, files_of, open_input, reaching
 from gateway.jobs.lease import Lease
-from gateway.jobs.models import Failure, Format, Job
+from gateway.jobs.models import EVENT_CHARACTERS, Failure, Format, Job
 from gateway.operations import OPERATIONS
 
 SEGMENT_EVENTS: Final = 20_000
@@ -30,8 +31,6 @@ BLOCK_BYTES: Final = 512 * 1024
 """Lines that are read and checked at a time: until as many are there."""
 MAX_FAILURES: Final = 2_000
 """Failures in one commit, about: the database has seconds for it."""
-EVENT_CHARACTERS: Final = 100_000
-"""Of a faulty line as many are kept."""
 _KEPT_READERS: Final = 4
 _HOLD_SECONDS: Final = 5.0
 
@@ -41,11 +40,12 @@ _NOT_ARCHIVED: Final = Fault(
 
 
 class _Place(msgspec.Struct):
-    """Up to where the input is taken in: this line of this file (of an archive), and how many segments were made of it."""
+    """Up to where the input is taken in: this line of this file (of an archive), and how many segments were made of it; of a dry run, would be."""
 
     file: str = ""
     line: int = 0
     segments: int = 0
+    tally: Tally = msgspec.field(default_factory=Tally)
 
 
 def take_in(lease: Lease, until: float) -> bool:
@@ -78,7 +78,7 @@ def take_in(lease: Lease, until: float) -> bool:
 
 def _take(lease: Lease, reader: "_Reader", place: _Place, until: float) -> bool:
     while True:
-        part, broken, block = _Part(lease.job), None, None
+        part, broken, block = _Part(lease.job, place.tally), None, None
         try:
             while (block := reader.block()) is not None:
                 part.add(reader.file, block)
@@ -87,7 +87,7 @@ def _take(lease: Lease, reader: "_Reader", place: _Place, until: float) -> bool:
         except (InputError, InputUnreachableError) as error:
             broken = error
         done = broken is None and block is None
-        place = part.commit(lease, _Place(reader.file, reader.line, place.segments), done=done)
+        place = part.commit(lease, _Place(reader.file, reader.line, place.segments, place.tally), done=done)
         if broken:
             raise broken
         if done or monotonic() >= until:
@@ -179,11 +179,17 @@ def _keep(job: UUID, reader: _Reader) -> None:
         _kept.pop(next(iter(_kept))).close()
 
 
+def _is_full(lines: int, size: int, failures: int) -> bool:
+    """Whether a segment is."""
+    return lines >= SEGMENT_EVENTS or size >= SEGMENT_BYTES or failures >= MAX_FAILURES
+
+
 class _Part:
     """What is committed together: events for one segment, and what was wrong with others."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, tally: Tally) -> None:
         self._job = job
+        self._tally = tally
         self._operation = OPERATIONS[job.operation]
         self._is_archive = job.format == Format.ARCHIVE
         self._blank = job.format in (Format.NDJSON, Format.ARCHIVE)
@@ -200,10 +206,11 @@ class _Part:
     @property
     def is_full(self) -> bool:
         """Whether it is time to commit."""
-        return self._lines >= SEGMENT_EVENTS or self._bytes + self._failed >= SEGMENT_BYTES or len(self._failures) >= MAX_FAILURES
+        return _is_full(self._lines, self._bytes + self._failed, len(self._failures))
 
     def add(self, file: str, block: list[tuple[int, bytes]]) -> None:
         """Check lines of one file and take them in."""
+        before = self._lines, self._bytes + self._failed, len(self._failures)
         job, limit = self._job, settings.GATEWAY_MAX_BODY_BYTES
         lines: list[int] = []
         texts: list[bytes] = []
@@ -250,6 +257,14 @@ class _Part:
         self._bytes += sum(map(len, good)) + len(good)
         if not job.dry_run:
             self._kept += good
+            return
+        tally = self._tally
+        tally.add(job, (len(event) + 1 for event in good))
+        tally.lines += self._lines - before[0]
+        tally.bytes += self._bytes + self._failed - before[1]
+        tally.failures += len(self._failures) - before[2]
+        if _is_full(tally.lines, tally.bytes, tally.failures):
+            tally.end_segment()
 
     def commit(self, lease: Lease, place: _Place, *, done: bool) -> _Place:
         """All of it, or nothing; returns the place with the segment counted. Raises OSError, LeaseLostError, LogUnavailableError."""
@@ -273,6 +288,7 @@ class _Part:
             events=job.events + self._events,
             bytes=job.bytes + self._bytes,
             without_message_id=job.without_message_id + self._without,
+            **({"chunks": self._tally.calls} if job.dry_run else {}),
         )
         return place
 

@@ -50,9 +50,11 @@ class Lease:
                 setattr(self.job, name, value)
 
     def release(self, **changes: Any) -> None:
-        """Let go, for anybody to take."""
+        """Let go, for anybody to take. The changes hold unless somebody asked for another state meanwhile: a cancel waits for nothing."""
         with _database(), transaction.atomic():
-            self._change(lease_until=None, **changes)
+            self._change(lease_until=None)
+            if changes:
+                Job.objects.filter(id=self.job.id, state=self.job.state).update(**changes)
 
     def _change(self, **changes: Any) -> None:
         now = timezone.now()

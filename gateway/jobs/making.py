@@ -1,6 +1,6 @@
 """Making a job: who may, from what input, and only once under one Idempotency-Key."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, time
 from hashlib import sha256
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from gateway.audit import log
 from gateway.audit.database import using_log
-from gateway.audit.models import Action, Verb, new_id
+from gateway.audit.models import Action, Verb
 from gateway.audit.redaction import hide
 from gateway.forwarding.admission import DESTINATION, JOB_RUN, SENDABLE, authorise
 from gateway.forwarding.answer import Refusal
@@ -51,37 +51,44 @@ def from_upload(submission: Submission, content: BinaryIO, format_: Format, wish
 
     Raises Refusal (400, 403, 409, 422), LogUnavailableError, OSError where the storage takes nothing.
     """
-    _check_job_run_id(wishes.job_run_id)
-    source, digest = _check(submission), _digest(content)
+    source, digest = admitted(submission, wishes), digest_of(content)
     if not content.tell():
         raise Refusal(400, "empty_input", "There is nothing in the input. No job was made.")
-    if earlier := _earlier(submission, digest):
+    if earlier := earlier_job(submission, digest):
         return earlier
-    job_id = new_id()
-    content.seek(0)
-    path = default_storage.save(f"{_UPLOADS}/{job_id}", _movable(content))
-    return _make(Job(id=job_id, format=format_, input=path, sha256=digest), submission, source, wishes, path)
+    return make(Job(format=format_, sha256=digest), submission, source, wishes, content)
 
 
 def from_archive(submission: Submission, place: str, since: datetime | None, until: datetime | None, wishes: Wishes) -> Job:
     """A job of RudderStack's archive in a directory or at an s3:// address. Raises as `from_upload` does."""
-    _check_job_run_id(wishes.job_run_id)
-    source = _check(submission)
+    source = admitted(submission, wishes)
     digest = sha256(f"{place} {since} {until}".encode()).hexdigest()
-    if earlier := _earlier(submission, digest):
+    if earlier := earlier_job(submission, digest):
         return earlier
-    return _make(Job(format=Format.ARCHIVE, input=place, since=since, until=until, sha256=digest), submission, source, wishes, None)
+    return make(Job(format=Format.ARCHIVE, input=place, since=since, until=until, sha256=digest), submission, source, wishes)
 
 
-def _check(submission: Submission) -> str:
+def admitted(submission: Submission, wishes: Wishes) -> str:
+    """The effective source, if such a job may be made. Raises Refusal."""
+    if wishes.job_run_id is not None and not SENDABLE.fullmatch(wishes.job_run_id):
+        raise Refusal(400, "bad_parameter", "job_run_id must be printable ASCII, without spaces around it. No job was made.")
     if submission.refusal is not None:
         raise submission.refusal
     check_key(submission.idempotency_key)
     return authorise(submission)
 
 
-def _make(job: Job, submission: Submission, source: str, wishes: Wishes, path: str | None) -> Job:
-    now = timezone.now()
+def make(
+    job: Job, submission: Submission, source: str, wishes: Wishes, content: BinaryIO | None = None, also: Callable[[], None] = lambda: None
+) -> Job:
+    """Fill in the job, keep its input, and commit it with its action and with what `also` writes; or the earlier one under its key.
+
+    Raises Refusal, LogUnavailableError, OSError.
+    """
+    now, path = timezone.now(), None
+    if content is not None:
+        content.seek(0)
+        job.input = path = default_storage.save(f"{_UPLOADS}/{job.id}", _movable(content))
     job.operation, job.client, job.actor = submission.operation.name, submission.principal.client_id, submission.principal.name
     job.channel, job.address, job.request_id = submission.channel, submission.address, hide(submission.request_id)
     job.idempotency_key = submission.idempotency_key
@@ -97,19 +104,15 @@ def _make(job: Job, submission: Submission, source: str, wishes: Wishes, path: s
         with log.together():
             job.save(force_insert=True)
             log.act(Action(at=now, actor=job.actor, channel=job.channel, verb=Verb.JOB_MADE, subject=str(job.id), detail=log.as_json([detail])))
-    except log.LogUnavailableError:
+            also()
+    except (log.LogUnavailableError, Refusal):
         if path is not None:
             default_storage.delete(path)
         # Somebody was quicker under the same key, or the database is away.
-        if earlier := _earlier(submission, job.sha256):
+        if earlier := earlier_job(submission, job.sha256):
             return earlier
         raise
     return job
-
-
-def _check_job_run_id(job_run_id: str | None) -> None:
-    if job_run_id is not None and not SENDABLE.fullmatch(job_run_id):
-        raise Refusal(400, "bad_parameter", "job_run_id must be printable ASCII, without spaces around it. No job was made.")
 
 
 def _job_run_id(job: Job, submission: Submission, wishes: Wishes) -> str:
@@ -119,7 +122,7 @@ def _job_run_id(job: Job, submission: Submission, wishes: Wishes) -> str:
     return wishes.job_run_id or submission.header(JOB_RUN) or str(job.id)
 
 
-def _earlier(submission: Submission, digest: str) -> Job | None:
+def earlier_job(submission: Submission, digest: str) -> Job | None:
     """The job that was made under this Idempotency-Key. Raises Refusal (422) where that was another."""
     if submission.idempotency_key is None:
         return None
@@ -132,7 +135,8 @@ def _earlier(submission: Submission, digest: str) -> Job | None:
     return job
 
 
-def _digest(content: BinaryIO) -> str:
+def digest_of(content: BinaryIO) -> str:
+    """SHA-256 of all of it."""
     content.seek(0)
     digest = sha256()
     for piece in _pieces(content):

@@ -12,6 +12,11 @@ from django.db import models
 from gateway.audit.models import Channel, new_id
 from gateway.operations import OPERATIONS
 
+EVENT_CHARACTERS: Final = 100_000
+"""Of a faulty line of the input as many are kept."""
+BODY_NOT_KEPT: Final = "body_not_kept"
+"""The reason of a failure that is an earlier call, of which the body is not there."""
+
 
 class State(models.TextChoices):
     """Where a job is. The last three are for good."""
@@ -48,6 +53,7 @@ class Job(models.Model):
     `retry_of` is the job whose failures these events were.
     `lines`, `faulty`, `events`, `bytes`, `without_message_id` are of the input; `accepted`, `failed`, `possible_duplicates` of the sending;
     `delivered` and `undelivered` of RudderStack's job status. `next_event` is the first that is in none of the `chunks` yet.
+    Chunks up to `judged_from` were sent before somebody resumed it. `dry_run_report` is JSON; of a dry run `chunks` are the calls that it would be.
     `reason` says why it is in its state, as a code and a sentence. Its end is told to `webhook`, tried next at `webhook_due_at`;
     `webhook_note` says what came of the last try.
     """
@@ -92,6 +98,8 @@ class Job(models.Model):
 
     next_event = models.PositiveBigIntegerField(default=0)
     chunks = models.PositiveIntegerField(default=0)
+    judged_from = models.PositiveIntegerField(default=0)
+    dry_run_report = models.TextField(blank=True)
     accepted = models.PositiveBigIntegerField(default=0)
     failed = models.PositiveBigIntegerField(default=0)
     possible_duplicates = models.PositiveBigIntegerField(default=0)
@@ -129,7 +137,7 @@ class Job(models.Model):
         """Whether its state is for good."""
         return self.state in TERMINAL
 
-    def message_id(self, line: int) -> str:
+    def message_id(self, line: int | str) -> str:
         """The messageId of an event that has none that RudderStack would keep: the same whenever it is made."""
         return str(uuid.uuid5(self.id, str(line)))
 
@@ -186,6 +194,7 @@ class Failure(models.Model):
     """An event that was not sent, or not taken. `line` counts lines or elements of the input (of an archive: of `file`) from 1.
 
     `event` is the line as it was, personal data and all, so that it can be corrected and sent again; "" once it is gone.
+    `retried_by` is the job that sends it again.
     """
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="failures")
@@ -204,6 +213,10 @@ class Failure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_id} line {self.line}: {self.reason}"
+
+
+WHOLE: Final = ~models.Q(event="") & ~models.Q(reason="body_too_large") & ~models.Q(size=EVENT_CHARACTERS)
+"""Failures whose `event` is there, and all of it, where `size` is its length. What has just as many characters as are kept may be cut."""
 
 
 def free(now: datetime) -> Any:

@@ -7,6 +7,7 @@ from typing import Final, Generic, TypeVar
 
 from django.db import connections
 
+MOST_SENDERS: Final = 16
 _T = TypeVar("_T")
 
 

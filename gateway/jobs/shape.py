@@ -1,7 +1,9 @@
 """A job as programs see it, by any door."""
 
+import json
 from typing import Any
 
+from gateway.jobs import window
 from gateway.jobs.models import Job
 
 
@@ -15,15 +17,19 @@ def shape(job: Job) -> dict[str, Any]:
         "id": str(job.id),
         "state": job.state,
         "reason": job.reason or None,
+        "retry_of": str(job.retry_of) if job.retry_of else None,
+        "format": job.format,
         "operation": job.operation,
         "source": job.source or None,
         "client": job.client,
         "actor": job.actor,
         "dry_run": job.dry_run,
+        "dry_run_report": json.loads(job.dry_run_report) if job.dry_run_report else None,
         "created_at": job.created_at,
         "started_at": job.started_at,
         "ended_at": job.ended_at,
         "rate": job.rate,
+        "window": window.shown(job),
         "ordered": job.ordered,
         "priority": job.priority,
         "events": job.events,

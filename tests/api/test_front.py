@@ -11,6 +11,7 @@ from django.test import Client
 
 from gateway.api.front import Front
 from gateway.ingress.upload import ANYBODYS
+from gateway.jobs.models import Job
 from tests.conftest import EVENT
 
 REPLAY = "/v1/internal/v1/replay"
@@ -138,6 +139,10 @@ def test_an_upload_for_a_job_goes_through_a_file(make_key, settings, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["uploads"]
     status, _, content = ask(front, "/v1/jobs", headers=headers, query=b"operation=replay", messages=[part(line, True), {"type": "http.disconnect"}])
     assert (status, json.loads(content)["reason"]) == (400, "body_cut")
+    settings.GATEWAY_MAX_BODY_BYTES = 1000
+    path = f"/v1/jobs/{Job.objects.get().id}/retry-failed"
+    status, _, content = ask(front, path, headers=headers, messages=[part(line * 5000, True), part(line)])
+    assert (status, json.loads(content)["reason"]) == (400, "bad_correction")
     front._page_threads.submit(connections.close_all).result()
 
 

@@ -96,6 +96,7 @@ def test_the_same_order_under_the_same_key_is_one_job(rest, sandbox):
         ("operation=replay&colour=red", NDJSON, 400),
         ("operation=replay&format=archive", NDJSON, 400),
         ("operation=replay", b"", 400),
+        ("operation=replay&window=22:00", NDJSON, 400),
     ],
 )
 def test_an_order_that_cannot_be_is_refused(rest, sandbox, query, body, status):
@@ -137,3 +138,35 @@ def test_a_dry_run_sends_nothing_and_counts(rest, sandbox):
     job = rest.get(answer["Location"]).json()
     assert (job["state"], job["events"], job["without_message_id"], job["submitted"]) == ("succeeded", 6, 1, 0)
     assert sandbox.count()["calls"] == 0
+
+
+def test_failures_are_sent_again_as_they_were_or_corrected(rest, make_key, sandbox):
+    place = make(rest, NDJSON + b'{"type": "track", "messageId": "m-5"}\nnonsense\n')["Location"]
+    finish()
+    assert [json.loads(line) for line in rest.get(f"{place}/failures?summary=true").content.splitlines()] == [
+        {"reason": "invalid_json", "failures": 1},
+        {"reason": "missing_user", "failures": 1},
+    ]
+    answer = rest.post(f"{place}/retry-failed?reason=invalid_json", headers={"Idempotency-Key": "k"})
+    again = rest.post(f"{place}/retry-failed?reason=invalid_json", headers={"Idempotency-Key": "k"})
+    assert (answer.status_code, answer["Location"], again["Location"]) == (202, f"/v1/jobs/{answer.json()['id']}", answer["Location"])
+    assert (answer.json()["retry_of"], answer.json()["format"]) == (place.rpartition("/")[2], "ndjson")
+    rows = [json.loads(line) for line in rest.get(f"{place}/failures").content.splitlines()]
+    assert [row["retried_by"] for row in rows] == [None, answer.json()["id"]]
+    bad = rest.post(f"{place}/retry-failed", json.dumps({**rows[1], "event": {}}).encode())
+    assert (bad.status_code, bad.json()["reason"]) == (400, "bad_correction")
+    fixed = json.dumps({**rows[0], "event": {**EVENTS[0], "messageId": "m-5"}}).encode()
+    auditor = Rest(make_key("auditor", scopes="audit"))
+    assert auditor.post(f"{place}/retry-failed", fixed).status_code == 403
+    assert Rest(make_key("other")).post(f"{place}/retry-failed", fixed).status_code == 404
+    corrected = rest.post(f"{place}/retry-failed", fixed)
+    assert corrected.status_code == 202, corrected.content
+    finish()
+    assert [rest.get(one["Location"]).json()["accepted"] for one in (answer, corrected)] == [0, 1]
+    assert rest.post(f"{place}/retry-failed").json()["reason"] == "nothing_to_retry"
+
+
+def test_an_order_may_have_a_window(rest, sandbox):
+    assert make(rest, query="operation=replay&window=22:00-06:30").json()["window"] == "22:00-06:30"
+    assert make(rest).json()["window"] is None
+    assert "such as 22:00-06:00" in make(rest, query="operation=replay&window=22:00-22:00").json()["detail"]

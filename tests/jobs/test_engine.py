@@ -330,6 +330,22 @@ def test_when_most_are_refused_it_pauses():
     assert job.failed < 700
 
 
+def test_what_was_refused_before_it_was_resumed_is_forgiven():
+    content = [event(index, userId="" if index < 700 or index % 3 == 0 else "u") for index in range(3000)]
+    job = run(make_job(content, chunk_events=100))
+    assert (job.state, job.failed) == (State.PAUSED, 700)
+    control.resume(job.id, **PERSON)
+    run(job)
+    assert (job.state, job.failed + job.accepted, job.judged_from) == (State.SUCCEEDED, 3000, 7)
+
+
+def test_when_most_are_refused_after_it_was_resumed_it_pauses_again():
+    job = run(make_job([event(index, userId="") for index in range(3000)], chunk_events=100))
+    control.resume(job.id, **PERSON)
+    run(job)
+    assert (job.state, job.failed, job.reason[:15]) == (State.PAUSED, 1400, "mostly_refused:")
+
+
 def test_when_fewer_are_refused_it_goes_on():
     content = [event(index, userId="u" if index % 3 else "") for index in range(3000)]
     assert counts(run(make_job(content, chunk_events=100))) == (2000, 1000, 0)

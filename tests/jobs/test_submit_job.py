@@ -3,6 +3,7 @@
 import gzip
 import json
 import uuid
+from datetime import time
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -25,8 +26,10 @@ def events(storage, tmp_path):
 
 
 def test_it_prints_the_id_and_the_job_is_done_in_the_name_of_who_runs_it(events, sandbox, capsys):
-    call_command("submit_job", str(events), "--operation", "replay", "--job-run-id", "none", "--rate", "1000")
+    call_command("submit_job", str(events), "--operation", "replay", "--job-run-id", "none", "--rate", "1000", "--window", "00:00-23:59")
     job = Job.objects.get()
+    assert (job.window_from, job.window_to) == (time(0), time(23, 59))
+    Job.objects.update(window_from=None)
     assert uuid.UUID(capsys.readouterr().out.strip()) == job.id
     assert (job.client, job.channel, job.rate, job.job_run_id, Action.objects.get().channel) == ("", Channel.CLI, 1000, "", Channel.CLI)
     engine.work(claim(), 30)
@@ -76,6 +79,10 @@ def test_an_archive_by_time(storage, tmp_path, sandbox, capsys):
     ("arguments", "says"),
     [
         (["--operation", "replay"], "name a file"),
+        (["x.ndjson"], "--operation is missing"),
+        (["x.ndjson", "--operation", "replay", "--window", "1-2"], "--window must be two times"),
+        (["--retry-failed", "x"], "there is no job x"),
+        (["--retry-failed", "x", "--operation", "replay"], "takes operation"),
         (["nowhere.ndjson", "--operation", "replay"], "nowhere.ndjson: No such file"),
         (["--archive", "x", "--from", "soon", "--operation", "replay"], "--from must be a time"),
     ],
@@ -84,3 +91,21 @@ def test_what_cannot_be_says_why(db, storage, arguments, says):
     with pytest.raises(CommandError, match=says):
         call_command("submit_job", *arguments)
     assert not Job.objects.exists()
+
+
+def test_failures_are_sent_again(storage, tmp_path, sandbox, capsys):
+    bad = tmp_path / "bad.ndjson"
+    bad.write_text('{"type": "track", "messageId": "m-1"}\n{"type": "track", "messageId": "m-2"}\n')
+    call_command("submit_job", str(bad), "--operation", "replay", "--job-run-id", "none", "--priority", "5")
+    engine.work(claim(), 30)
+    first = Job.objects.get()
+    fixed = tmp_path / "fixed.ndjson"
+    fixed.write_text(json.dumps({"id": first.failures.earliest("id").id, "event": {**EVENT, "messageId": "m-1"}}) + "\n")
+    call_command("submit_job", str(fixed), "--retry-failed", str(first.id), "--job-run-id", "none", "--rate", "9")
+    engine.work(claim(), 30)
+    second = Job.objects.get(retry_of=first.id)
+    assert (second.state, second.accepted, second.priority, second.rate) == ("succeeded", 1, 5, 9)
+    call_command("submit_job", "--retry-failed", str(first.id), "--reason", "missing_user")
+    assert Job.objects.filter(retry_of=first.id).count() == 2
+    with pytest.raises(CommandError, match="There is no failure"):
+        call_command("submit_job", "--retry-failed", str(first.id))

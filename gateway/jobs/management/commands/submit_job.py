@@ -3,11 +3,13 @@
 import sys
 import time
 from argparse import ArgumentParser
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -15,16 +17,17 @@ from django.utils.dateparse import parse_datetime
 from gateway.access.keys import local_actor
 from gateway.access.models import ALL
 from gateway.access.principal import Principal
-from gateway.audit.log import LogUnavailableError
+from gateway.audit.log import LogUnavailableError, available
 from gateway.audit.models import Channel, new_id
 from gateway.contract.body import Body
 from gateway.forwarding.admission import DESTINATION, SOURCE
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.submission import Submission
-from gateway.jobs import making
+from gateway.jobs import making, window
 from gateway.jobs.formats import InputError, detect
 from gateway.jobs.making import Wishes
 from gateway.jobs.models import Job
+from gateway.jobs.retrying import retry_failed, wishes_of
 from gateway.jobs.tasks import wake
 from gateway.operations import OPERATIONS
 
@@ -42,12 +45,15 @@ class Command(BaseCommand):
         parser.add_argument("--archive", help="a directory, or s3://bucket/prefix")
         parser.add_argument("--from", dest="since", help="of an archive: events from this time on, such as 2026-11-23T00:00Z")
         parser.add_argument("--to", dest="until", help="of an archive: events before this time")
-        parser.add_argument("--operation", required=True, choices=list(OPERATIONS))
+        parser.add_argument("--retry-failed", metavar="JOB", help="send this job's failures again, as they were or corrected in FILE (NDJSON)")
+        parser.add_argument("--reason", help="with --retry-failed: failures of this reason alone")
+        parser.add_argument("--operation", choices=list(OPERATIONS), help="needed, but for --retry-failed")
         parser.add_argument("--source", default="")
         parser.add_argument("--destination", default="")
         parser.add_argument("--rate", type=int, help="events a second, at most")
-        parser.add_argument("--priority", type=int, default=0)
-        parser.add_argument("--chunk-events", type=int, default=500)
+        parser.add_argument("--window", help="send only in these hours of each day, in UTC, such as 22:00-06:00")
+        parser.add_argument("--priority", type=int)
+        parser.add_argument("--chunk-events", type=int, help="500")
         parser.add_argument("--job-run-id", help="RudderStack's job run; one of its own without it, none with `none`")
         parser.add_argument("--unordered", action="store_true", help="up to 16 chunks at once")
         parser.add_argument("--dry-run", action="store_true")
@@ -56,17 +62,8 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Make it. Raises CommandError."""
-        if (options["file"] is None) == (options["archive"] is None):
-            raise CommandError("name a file, or an archive by --archive")
-        wishes = Wishes(
-            ordered=not options["unordered"],
-            rate=options["rate"],
-            priority=options["priority"],
-            chunk_events=options["chunk_events"],
-            job_run_id=options["job_run_id"],
-        )
         try:
-            job = self._make(self._submission(options), wishes, options)
+            job = self._retry(options) if options["retry_failed"] else self._make(options)
         except Refusal as refusal:
             raise CommandError(refusal.detail) from None
         except InputError as error:
@@ -81,12 +78,12 @@ class Command(BaseCommand):
         if options["follow"]:
             self._follow(job)
 
-    def _submission(self, options: dict[str, Any]) -> Submission:
+    def _submission(self, options: dict[str, Any], operation: str) -> Submission:
         everything = frozenset({ALL})
         headers = {SOURCE: options["source"], DESTINATION: options["destination"], "Content-Type": "application/json"}
         return Submission(
             principal=Principal("", local_actor(), "", everything, everything),
-            operation=OPERATIONS[options["operation"]],
+            operation=OPERATIONS[operation],
             body=Body.of(b""),
             channel=Channel.CLI,
             address="",
@@ -96,7 +93,26 @@ class Command(BaseCommand):
             dry_run=options["dry_run"],
         )
 
-    def _make(self, submission: Submission, wishes: Wishes, options: dict[str, Any]) -> Job:
+    def _retry(self, options: dict[str, Any]) -> Job:
+        if options["archive"] or options["operation"]:
+            raise CommandError("--retry-failed takes operation, source and destination from its job")
+        try:
+            with available():
+                job = Job.objects.get(id=options["retry_failed"])
+        except (Job.DoesNotExist, ValidationError):
+            raise CommandError(f"there is no job {options['retry_failed']}") from None
+        submission = self._submission(options, job.operation)
+        with options["file"].open("rb") if options["file"] else nullcontext() as corrected:
+            wishes = replace(wishes_of(job), **_wishes(options))
+            return retry_failed(job, submission, reason=options["reason"] or "", corrected=corrected, wishes=wishes)
+
+    def _make(self, options: dict[str, Any]) -> Job:
+        if (options["file"] is None) == (options["archive"] is None):
+            raise CommandError("name a file, or an archive by --archive")
+        if not options["operation"]:
+            raise CommandError(f"--operation is missing: one of {', '.join(OPERATIONS)}")
+        submission = self._submission(options, options["operation"])
+        wishes = Wishes(**_wishes(options))
         if options["archive"]:
             since, until = (_time(options[name], f"--{flag}") for name, flag in (("since", "from"), ("until", "to")))
             return making.from_archive(submission, options["archive"], since, until, wishes)
@@ -124,6 +140,17 @@ class Command(BaseCommand):
         line = f"{job.state}: {job.next_event:,} of {job.events:,} events ({share}), {rate:,.0f}/s{left}; {job.failed + job.faulty:,} refused"
         end = "" if sys.stderr.isatty() else "\n"
         self.stderr.write(f"\r{line:<100}" if not end else line, ending=end)
+
+
+def _wishes(options: dict[str, Any]) -> dict[str, Any]:
+    """What was said of how the job is to be done."""
+    given = {name: options[name] for name in ("rate", "priority", "chunk_events", "job_run_id") if options[name] is not None}
+    if options["window"] is not None:
+        try:
+            given["window_from"], given["window_to"] = window.read(options["window"])
+        except ValueError as error:
+            raise CommandError(f"--{error}") from None
+    return given | ({"ordered": False} if options["unordered"] else {})
 
 
 def _time(text: str | None, flag: str) -> Any:

@@ -1,0 +1,247 @@
+"""Sending a job's failures again, as a job of their own: as they were, or corrected. A failure is taken by one such job only."""
+
+import os
+import tempfile
+import uuid
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+from django.conf import settings
+from django.db.models import Count
+from django.db.models.functions import Length
+from django.utils import timezone
+
+from gateway.audit import log
+from gateway.audit.database import using_log
+from gateway.audit.models import Action, Verb
+from gateway.forwarding.admission import DESTINATION, SOURCE
+from gateway.forwarding.answer import Refusal
+from gateway.forwarding.submission import Submission
+from gateway.jobs.checking import identified, message_id_in
+from gateway.jobs.formats import InputError, read
+from gateway.jobs.making import Wishes, admitted, digest_of, earlier_job, make
+from gateway.jobs.models import WHOLE, Failure, Format, Job
+from gateway.operations import OPERATIONS
+
+_AT_A_TIME: Final = 500
+_PAGE_CHARACTERS: Final = 4 * 1024 * 1024
+"""Of events that are in memory at once, about."""
+_BESIDE: Final = 64 * 1024
+"""Bytes that a corrected line may have beside its event."""
+_READING_SECONDS: Final = 5.0
+_MARKING_SECONDS: Final = 30.0
+"""For a job with very many failures."""
+
+
+class _Corrected(msgspec.Struct, gc=False):
+    id: int
+    event: msgspec.Raw
+
+
+_corrected: Final = msgspec.json.Decoder(_Corrected)
+_text: Final = msgspec.json.Decoder(str)
+
+_Mark = Callable[[uuid.UUID], int]
+"""Marks what was taken as sent again by a job, within a transaction; returns how many were marked."""
+
+
+def retry_failed(job: Job, submission: Submission, *, reason: str = "", corrected: BinaryIO | None = None, wishes: Wishes | None = None) -> Job:
+    """A new job of the job's failures that no other took yet: all, those of one reason, or those in `corrected`, which has them right.
+
+    `corrected` is NDJSON as the list of failures is: `id`, and `event` as text or as an object. The new job is the same client's, with
+    the same operation, source and destination; `wishes` are `wishes_of` the job, unless others are given. Events keep the messageId
+    that they had, or would have got. What is not there as a whole can be sent only corrected, and else stays.
+
+    Raises Refusal (400, 403, 409, 422), LogUnavailableError, OSError where the storage takes nothing.
+    """
+    if submission.principal.client_id not in ("", job.client):
+        raise Refusal(403, "not_your_job", "Only the client whose job it is may send its failures again.")
+    if job.dry_run or submission.dry_run:
+        raise Refusal(409, "dry_run", "A dry run sends nothing, so there is nothing to send again. Make a job of the whole input.")
+    if reason and corrected is not None:
+        raise Refusal(400, "bad_parameter", "Name a reason, or send corrected events: these say by themselves which failures they are.")
+    wishes = wishes or wishes_of(job)
+    submission = _as_the_job(job, submission)
+    source = admitted(submission, wishes)
+    asked = f"retry {job.id} {reason} {digest_of(corrected) if corrected is not None else ''}"
+    digest = sha256(asked.encode()).hexdigest()
+    if earlier := earlier_job(submission, digest):
+        return earlier
+    new = Job(format=Format.NDJSON, retry_of=job.id, sha256=digest)
+    with _scratch() as file:
+        taken, mark = _write_corrected(job, corrected, file) if corrected is not None else _write(job, reason, file)
+        if not taken:
+            raise _nothing(job, reason, corrected is not None)
+        file.flush()
+        os.fsync(file.fileno())
+
+        def also() -> None:
+            if mark(new.id) != taken:
+                raise Refusal(409, "taken_meanwhile", "Somebody else sends failures of this job again just now. Look, then ask once more.")
+            row = Action(at=timezone.now(), actor=new.actor, channel=new.channel, verb=Verb.JOB_RETRIED, subject=str(job.id))
+            row.detail = log.as_json([{"job": str(new.id), "failures": str(taken), "reason": reason}])
+            log.act(row)
+
+        with using_log(_MARKING_SECONDS):
+            return make(new, submission, source, wishes, file, also)
+
+
+def wishes_of(job: Job) -> Wishes:
+    """How the job itself was to be done; but for its job run id, which is for one job, and the time of its beginning."""
+    return Wishes(job.ordered, job.rate, job.priority, job.chunk_events, window_from=job.window_from, window_to=job.window_to)
+
+
+def refusals(job: Job) -> list[dict[str, Any]]:
+    """How many failures of each reason there are: [{"reason": …, "failures": …}], most first. Raises LogUnavailableError."""
+    with log.available(), using_log(_READING_SECONDS):
+        found = Failure.objects.filter(job=job).values_list("reason").annotate(failures=Count("id")).order_by("-failures", "reason")
+        return [{"reason": reason, "failures": failures} for reason, failures in found]
+
+
+def _as_the_job(job: Job, submission: Submission) -> Submission:
+    headers = {name: value for name, value in submission.headers.items() if name not in (SOURCE, DESTINATION)}
+    headers |= {name: value for name, value in ((SOURCE, job.source), (DESTINATION, job.destination)) if value}
+    principal = replace(submission.principal, client_id=job.client)
+    return replace(submission, principal=principal, operation=OPERATIONS[job.operation], headers=headers)
+
+
+@contextmanager
+def _scratch() -> Iterator[BinaryIO]:
+    """A file beside storage, which can be moved there."""
+    Path(settings.MEDIA_ROOT).mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, path = tempfile.mkstemp(dir=settings.MEDIA_ROOT, prefix="incoming-")
+    try:
+        os.close(descriptor)
+        with Path(path).open("w+b") as file:
+            yield file
+    finally:
+        Path(path).unlink(missing_ok=True)
+
+
+def _write(job: Job, reason: str, file: BinaryIO) -> tuple[int, _Mark]:
+    """Failures as they were."""
+    found = Failure.objects.filter(job=job, retried_by=None, **({"reason": reason} if reason else {}))
+    found = found.alias(size=Length("event")).filter(WHOLE)
+    taken = last = 0
+    while True:
+        with log.available(), using_log(_READING_SECONDS):
+            sizes = list(found.filter(id__gt=last).annotate(characters=Length("event")).order_by("id").values_list("id", "characters")[:_AT_A_TIME])
+            ids = list(_bounded(sizes))
+            rows = list(Failure.objects.filter(id__in=ids).order_by("id").values_list("file", "line", "event"))
+        if not ids:
+            break
+        for place, line, event in rows:
+            _put(job, file, event.encode(), place, line)
+        taken, last = taken + len(rows), ids[-1]
+    return taken, lambda new: found.filter(id__lte=last).update(retried_by=new)
+
+
+def _bounded(sizes: Iterable[tuple[int, int]]) -> Iterator[int]:
+    total = 0
+    for id_, size in sizes:
+        total += size
+        if total > size and total > _PAGE_CHARACTERS:
+            return
+        yield id_
+
+
+def _write_corrected(job: Job, corrected: BinaryIO, file: BinaryIO) -> tuple[int, _Mark]:
+    """What the lines say, after each was found to be one of the job's failures."""
+    corrected.seek(0)
+    ids, seen = array("q"), set[int]()
+    limit = 2 * settings.GATEWAY_MAX_BODY_BYTES + _BESIDE
+    lines = ((number, line) for number, line in read(corrected, Format.NDJSON, limit) if line)
+    try:
+        for batch in _batches((number, *_read(number, line, limit)) for number, line in lines):
+            with log.available(), using_log(_READING_SECONDS):
+                rows = Failure.objects.filter(job=job, id__in=[id_ for _, id_, _ in batch]).values_list("id", "file", "line", "retried_by")
+                found = {id_: (place, line, retried_by) for id_, place, line, retried_by in rows}
+            for number, id_, event in batch:
+                if id_ not in found:
+                    raise _at(number, f"this job has no failure {id_}")
+                if id_ in seen:
+                    raise _at(number, f"failure {id_} stands in a line before too")
+                place, line, retried_by = found[id_]
+                if retried_by is not None:
+                    raise _at(number, f"failure {id_} was sent again before, by job {retried_by}")
+                seen.add(id_)
+                ids.append(id_)
+                _put(job, file, event, place, line, id_)
+    except InputError as error:
+        raise Refusal(400, error.reason, f"{error} No job was made.") from None
+    return len(ids), lambda new: sum(
+        Failure.objects.filter(job=job, id__in=ids[start : start + _AT_A_TIME].tolist(), retried_by=None).update(retried_by=new)
+        for start in range(0, len(ids), _AT_A_TIME)
+    )
+
+
+def _batches(lines: Iterable[tuple[int, int, bytes]]) -> Iterator[list[tuple[int, int, bytes]]]:
+    batch, size = [], 0
+    for line in lines:
+        batch.append(line)
+        size += len(line[2])
+        if len(batch) >= _AT_A_TIME or size >= _PAGE_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _read(number: int, line: bytes, limit: int) -> tuple[int, bytes]:
+    """A corrected line's id and event."""
+    if len(line) > limit:
+        raise _at(number, f"it has more than {limit:,} bytes")
+    try:
+        given = _corrected.decode(line)
+        event = bytes(given.event)
+        event = event if event.startswith(b"{") else _text.decode(event).encode()
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise _at(number, 'it is no object with "id", a number, and "event", a text or an object') from None
+    if not event.strip():
+        raise _at(number, "its event is empty")
+    if not 0 < given.id < 2**63:
+        raise _at(number, f"this job has no failure {given.id}")
+    return given.id, event
+
+
+def _put(job: Job, file: BinaryIO, event: bytes, place: str, line: int, corrected: int | None = None) -> None:
+    """One event as a line. A return is just as good, or as bad, in JSON as a line end is."""
+
+    def message_id() -> str:
+        made = job.message_id(f"{place}:{line}" if place else line)
+        return made if corrected is None else _id_before(job, corrected, made)
+
+    file.write(identified(OPERATIONS[job.operation], event, message_id).replace(b"\n", b"\r") + b"\n")
+
+
+def _id_before(job: Job, failure: int, made: str) -> str:
+    """The messageId that an event had before its correction lost it."""
+    with log.available(), using_log(_READING_SECONDS):
+        event = Failure.objects.values_list("event", flat=True).get(id=failure)
+    return message_id_in(event.encode()) or made
+
+
+def _at(number: int, what: str) -> Refusal:
+    return Refusal(400, "bad_correction", f"Line {number:,} of the corrected events: {what}. No job was made.")
+
+
+def _nothing(job: Job, reason: str, corrected: bool) -> Refusal:
+    """Why there is nothing to send again."""
+    if corrected:
+        return Refusal(400, "empty_input", "There is no corrected event. No job was made.")
+    left = Failure.objects.filter(job=job, retried_by=None, **({"reason": reason} if reason else {}))
+    with log.available(), using_log(_READING_SECONDS):
+        some, texts = left.exists(), left.exclude(event="").exists()
+    if texts:
+        what = "Of these failures not the whole event was kept: it is too long. Send them corrected, or make a job of them. No job was made."
+        return Refusal(409, "events_cut", what)
+    if some:
+        what = f"The events of these failures are not kept any more ({settings.GATEWAY_SEGMENT_DAYS:g} days, GATEWAY_SEGMENT_DAYS), or never were."
+        return Refusal(409, "events_gone", f"{what} Send them corrected. No job was made.")
+    return Refusal(409, "nothing_to_retry", "There is no failure, of this reason, that was not sent again already. No job was made.")
