@@ -50,7 +50,12 @@ def offered(admin: Any, request: HttpRequest, job: Job) -> dict[str, Any]:
     if job.state == State.PAUSED:
         verbs.append(("resume", "Resume", "play_arrow"))
     steerable = not job.is_over and job.state != State.CANCELLING
-    return {"verbs": verbs, "cancellable": steerable, "rate_form": RateForm(initial={"rate": job.rate}) if steerable and not job.dry_run else None}
+    return {
+        "verbs": verbs,
+        "retriable": not job.dry_run and job.failed + job.faulty > 0,
+        "cancellable": steerable,
+        "rate_form": RateForm(initial={"rate": job.rate}) if steerable and not job.dry_run else None,
+    }
 
 
 def view(admin: Any, request: HttpRequest, job_id: uuid.UUID, verb: str) -> HttpResponse:

@@ -59,6 +59,7 @@ def list_view(admin: Any, request: HttpRequest, job_id: uuid.UUID) -> HttpRespon
         more=rows[PER_PAGE - 1].pk if len(rows) > PER_PAGE else None,
         form=form,
         most=MOST_ROWS,
+        retriable=admin.may_control(request) and not job.dry_run,
     )
     return answer
 

@@ -15,12 +15,13 @@ from unfold.decorators import display
 from gateway.audit import view
 from gateway.audit.models import Channel
 from gateway.audit.texts import storable
-from gateway.console import controls, failures, new_job
+from gateway.console import controls, failures, new_job, retry
 from gateway.console.calls import ActorFilter, DeclaredFilter, LogAdmin, OperationFilter, SourceFilter
 from gateway.console.charts import charts
 from gateway.console.keyset import PER_PAGE, KeysetChangeList, as_uuid
 from gateway.console.pace import Pace, duration, paces
 from gateway.console.progress import WORDS, bar, tracker
+from gateway.console.reports import report
 from gateway.console.states import MOVING, TABS, look, why
 from gateway.jobs.models import AT_WORK, Chunk, Job, State
 
@@ -120,6 +121,7 @@ class JobAdmin(LogAdmin):
             "<uuid:job_id>/start/": (partial(new_job.start_view, self), "start"),
             "<uuid:job_id>/failures/": (partial(failures.list_view, self), "failures"),
             "<uuid:job_id>/failures/download/": (partial(failures.download_view, self), "download"),
+            "<uuid:job_id>/retry/": (partial(retry.retry_view, self), "retry"),
             "<uuid:job_id>/<str:verb>/": (partial(controls.view, self), "control"),
         }
         own = [path(route, self.admin_site.admin_view(shown), name=f"jobs_job_{name}") for route, (shown, name) in ways.items()]
@@ -194,7 +196,7 @@ class JobAdmin(LogAdmin):
             case "history":
                 context["actions"] = view.actions(str(job.id))
             case "":
-                context |= {**figures(job), "reasons": failures.reasons(job), **controls.offered(self, request, job)}
+                context |= {**figures(job), "reasons": failures.reasons(job), "report": report(job), **controls.offered(self, request, job)}
         return self.answer(request, "console/jobs/page.html", f"Job {job.id}", job=shown(job), **context)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:

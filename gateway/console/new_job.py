@@ -23,16 +23,13 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from gateway.access.models import ALL
-from gateway.access.principal import Principal
 from gateway.audit.log import LogUnavailableError
-from gateway.audit.models import Channel
 from gateway.console import failures
-from gateway.contract.body import Body
+from gateway.console.person import said, submission_of
+from gateway.console.reports import report
 from gateway.forwarding.admission import DESTINATION, SOURCE
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.submission import Submission
-from gateway.ingress.address import original_address
 from gateway.jobs import making
 from gateway.jobs.formats import InputError, detect
 from gateway.jobs.making import Wishes
@@ -121,6 +118,8 @@ class JobForm(forms.Form):
             self.add_error("file", "Choose a file, or name an archive.")
         if bool(given.get("window_from") is None) != bool(given.get("window_to") is None):
             self.add_error("window_to", "Give both ends of the part of the day, or none.")
+        elif given.get("window_from") is not None and given["window_from"] == given["window_to"]:
+            self.add_error("window_to", "The ends must differ; for the whole day give none.")
         if given.get("since") and given.get("until") and given["since"] >= given["until"]:
             self.add_error("until", "This must be after the time before it.")
         return given
@@ -138,9 +137,9 @@ def first_view(admin: Any, request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         given, wishes = form.cleaned_data, form.wishes
         headers = {SOURCE: given["source"], DESTINATION: given["destination"]}
-        submission = _submission(request, given["operation"], headers, given["once"], dry_run=True)
+        submission = submission_of(request, given["operation"], headers, given["once"], dry_run=True)
         # A dry run is now, whatever was wished for the job.
-        now = replace(wishes, not_before=None, window_from=None, window_to=None, webhook="")
+        now = replace(wishes, not_before=None, webhook="")
         try:
             if given["archive"]:
                 job = making.from_archive(submission, given["archive"], given["since"], given["until"], now)
@@ -149,7 +148,7 @@ def first_view(admin: Any, request: HttpRequest) -> HttpResponse:
                 file = cast(BinaryIO, given["file"].file)
                 job = making.from_upload(submission, file, detect(file, settings.GATEWAY_MAX_BODY_BYTES), now)
         except (Refusal, InputError, LogUnavailableError, OSError) as error:
-            form.add_error(None, _said(error))
+            form.add_error(None, said(error))
         else:
             kept = request.session.get(_WISHES, {})
             kept[str(job.id)] = _packed(wishes)
@@ -171,6 +170,7 @@ def check_view(admin: Any, request: HttpRequest, job_id: uuid.UUID) -> HttpRespo
         job=job,
         polls=job.state in AT_WORK,
         good=job.state == State.SUCCEEDED and job.events > 0,
+        report=report(job),
         reasons=failures.reasons(job),
         prepared=str(job.id) in request.session.get(_WISHES, {}),
     )
@@ -190,14 +190,14 @@ def start_view(admin: Any, request: HttpRequest, job_id: uuid.UUID) -> HttpRespo
     if dry.state != State.SUCCEEDED:
         messages.error(request, "The dry run has not come to a good end: nothing was started.")
         return check
-    submission = _submission(request, dry.operation, {SOURCE: dry.source, DESTINATION: dry.destination}, f"start {dry.id}", dry_run=False)
+    submission = submission_of(request, dry.operation, {SOURCE: dry.source, DESTINATION: dry.destination}, f"start {dry.id}", dry_run=False)
     try:
         job = _started(dry, submission, _unpacked(packed))
     except FileNotFoundError:
         messages.error(request, "The input is not kept any more: give it again.")
         return check
     except (Refusal, LogUnavailableError, OSError) as error:
-        messages.error(request, _said(error))
+        messages.error(request, said(error))
         return check
     wake()
     messages.success(request, "The job is made.")
@@ -220,33 +220,6 @@ def _dry_run(admin: Any, request: HttpRequest, job_id: uuid.UUID) -> Job:
     if not job.dry_run:
         raise Http404
     return job
-
-
-def _submission(request: HttpRequest, operation: str, headers: dict[str, str], once: str, *, dry_run: bool) -> Submission:
-    """In the name of a person: their role allows it, no key does."""
-    everything = frozenset({ALL})
-    headers = {**headers, "Content-Type": "application/json"}
-    return Submission(
-        principal=Principal("", request.user.get_username(), "", everything, everything),
-        operation=OPERATIONS[operation],
-        body=Body.of(b""),
-        channel=Channel.ADMIN,
-        address=original_address(str(request.META.get("REMOTE_ADDR", "")), request.headers.get("X-Forwarded-For", "")),
-        request_id=request.request_id,  # type: ignore[attr-defined]
-        headers={name: value for name, value in headers.items() if value},
-        idempotency_key=once,
-        dry_run=dry_run,
-    )
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, Refusal):
-        return error.detail
-    if isinstance(error, LogUnavailableError):
-        return "The database cannot be used now, so no job was made."
-    if isinstance(error, OSError):
-        return "The gateway cannot keep the input: its storage takes no more. No job was made."
-    return str(error)
 
 
 def _packed(wishes: Wishes) -> str:

@@ -54,7 +54,7 @@ def done_to(job: Job) -> list[tuple[str, str, str]]:
 # who may
 
 READ = ["", "{id}/change/", "{id}/change/?section=chunks", "{id}/live/", "live/?id={id}", "{id}/failures/"]
-STEER = ["{id}/pause/", "{id}/resume/", "{id}/cancel/", "{id}/rate/"]
+STEER = ["{id}/pause/", "{id}/resume/", "{id}/cancel/", "{id}/rate/", "{id}/retry/"]
 MAKE = ["{id}/start/", "add/"]
 READ_EVENTS = ["{id}/failures/download/"]
 
@@ -94,7 +94,7 @@ def test_who_may_only_look_is_offered_nothing(person):
     client = person("view_job")
     for path in (JOBS, page_of(job), f"{JOBS}{job.id}/failures/"):
         html = client.get(path).content.decode()
-        for word in ("/pause/", "/cancel/", "/rate/", "/download/", "/add/", "/delete/"):
+        for word in ("/pause/", "/cancel/", "/rate/", "/download/", "/retry/", "/add/", "/delete/"):
             assert word not in html, (path, word)
 
 

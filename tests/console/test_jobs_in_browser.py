@@ -65,7 +65,8 @@ def test_no_page_of_jobs_goes_sideways(open_page, width, scheme):
     log_in(page)
     ways = ["", "?tab=running", "?tab=finished", f"?source={long}&tab=paused", "add/", f"{dry.id}/check/", f"{dry.id}/change/"]
     ways += [
-        f"{job.id}/{way}" for way in ("change/", "change/?section=chunks", "change/?section=history", "change/?section=input", "cancel/", "failures/")
+        f"{job.id}/{way}"
+        for way in ("change/", "change/?section=chunks", "change/?section=history", "change/?section=input", "cancel/", "failures/", "retry/")
     ]
     for way in ways:
         page.goto(JOBS + way)
@@ -170,7 +171,7 @@ def test_a_new_job_from_the_file_to_the_last_event(open_page, sandbox, worker, t
             if Job.objects.filter(dry_run=False, state=State.SUCCEEDED).exists():
                 break
             page.wait_for_timeout(200)
-            page.reload()
+        page.reload()
     expect(page.locator('#live [data-state="succeeded"]')).to_be_visible(timeout=30_000)
     assert arrived(sandbox) == ids(40)
 

@@ -51,6 +51,7 @@ def test_an_upload_is_checked_and_then_sent_once(admin_client, sandbox):
     assert (dry.dry_run, dry.state, dry.actor, dry.channel, dry.client, dry.events) == (True, State.SUCCEEDED, "admin", "admin", "", 30)
     html = admin_client.get(f"{JOBS}{dry.id}/check/").content.decode()
     assert "30 of 30 events can be sent to rep-1 by replay" in html
+    assert "As a job it would be 1 call" in html
     assert not Call.objects.exists()
 
     for _ in range(2):
@@ -81,7 +82,7 @@ def test_wishes_are_of_the_real_job_and_do_not_hold_up_the_dry_run(admin_client)
     del form["ordered"]
     admin_client.post(ADD, form)
     dry = run(Job.objects.get())
-    assert (dry.not_before, dry.window_from, dry.webhook) == (None, None, "")
+    assert (dry.not_before, dry.webhook, dry.state) == (None, "", State.SUCCEEDED)
     admin_client.post(f"{JOBS}{dry.id}/start/")
     job = Job.objects.get(dry_run=False)
     assert (job.not_before, job.due_at, job.window_from, job.window_to, job.webhook) == (later, later, time(22), time(6), "https://hooks.example/x")
@@ -135,6 +136,7 @@ def test_an_archive_of_a_directory_is_read_in_its_time(admin_client, tmp_path, s
         ({"file": SimpleUploadedFile("x", b"{}"), "archive": "/somewhere"}, "Choose a file, or name an archive."),
         ({"archive": "/x", "since": "2026-01-02T00:00", "until": "2026-01-01T00:00"}, "after the time before it"),
         ({"archive": "/x", "window_from": "22:00"}, "Give both ends"),
+        ({"archive": "/x", "window_from": "22:00", "window_to": "22:00"}, "must differ"),
         ({"archive": "/x", "rate": "0"}, "greater than or equal to 1"),
         ({"archive": "/x", "priority": ""}, "required"),
         ({"archive": "/x", "operation": "nope"}, "valid choice"),
