@@ -254,9 +254,9 @@ def figures(job: Job) -> dict[str, Any]:
     cells = tracker(job)
     pace: Pace | None = job.pace  # type: ignore[attr-defined]
     span = None
-    if pace and pace.left is not None and drawn and drawn.range:
+    if pace and pace.rate and pace.left is not None and drawn and drawn.range:
         rest = job.events - job.next_event
-        span = (duration(rest / drawn.range[1]), duration(rest / drawn.range[0]))
+        span = (duration(rest / max(pace.rate, drawn.range[1])), duration(rest / min(pace.rate, drawn.range[0])))
     return {
         "pace": pace,
         "span": span,
