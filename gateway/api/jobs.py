@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import time
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
@@ -29,6 +29,7 @@ from gateway.forwarding.answer import Refusal
 from gateway.forwarding.forward import refuse
 from gateway.forwarding.submission import Submission
 from gateway.jobs import control, making, retrying, window
+from gateway.jobs.earlier import ANY, RESULTS, Filter
 from gateway.jobs.formats import InputError, detect
 from gateway.jobs.making import Wishes
 from gateway.jobs.models import Failure, Format, Job, State
@@ -39,6 +40,7 @@ from gateway.operations import OPERATIONS
 FORMATS: Final = [choice for choice in Format.choices if choice[0] in (Format.NDJSON, Format.ARRAY, Format.BATCH)]
 """Not an archive: its input is a place that the gateway's machine can read, and so for who is on it."""
 _HEADERS: Final = (SOURCE, *PASSED_ON)
+_OF_CALLS: Final = ("since", "until", "from_source", "from_job", "reason")
 _FAILURES: Final = 10_000
 """Failures in one answer; `after` asks for those after it."""
 
@@ -54,6 +56,17 @@ class JobOrder(serializers.Serializer[Any]):
     priority = serializers.IntegerField(default=0, min_value=-100, max_value=100, help_text="Of the jobs that wait the highest goes first.")
     chunk_events = serializers.IntegerField(default=500, min_value=1, max_value=10_000, help_text="Events sent together.")
     not_before = serializers.DateTimeField(required=False, help_text="Begin at this time.")
+    from_calls = serializers.ChoiceField(
+        choices=[*((result.value, result.label) for result in RESULTS), (ANY, "Any of these")],
+        required=False,
+        help_text="The input is not the body, which must be empty, but your client's earlier calls of the operation with this result, as far as "
+        "their bodies are kept: today those of jobs' chunks.",
+    )
+    since = serializers.DateTimeField(required=False, help_text="With from_calls: made from this time on; the last 7 days without it.")
+    until = serializers.DateTimeField(required=False, help_text="With from_calls: made before this time.")
+    from_source = serializers.CharField(required=False, max_length=200, help_text="With from_calls: of this source, not of the job's own.")
+    from_job = serializers.UUIDField(required=False, help_text="With from_calls: of this job.")
+    reason = serializers.CharField(required=False, max_length=64, help_text="With from_calls: with this reason.")
     window = serializers.CharField(required=False, help_text="Send only in these hours of each day, in UTC, such as 22:00-06:00.")
     job_run_id = serializers.CharField(
         required=False, max_length=200, help_text="RudderStack's job run for all events; one of its own without it, none with `none`."
@@ -65,6 +78,15 @@ class JobOrder(serializers.Serializer[Any]):
             return window.read(text)
         except ValueError as error:
             raise serializers.ValidationError(str(error)) from None
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        """What belongs together."""
+        without = [name for name in _OF_CALLS if name in values]
+        if without and "from_calls" not in values:
+            raise serializers.ValidationError({without[0]: "This is for from_calls alone."})
+        if "from_calls" in values and "format" in values:
+            raise serializers.ValidationError({"format": "Earlier calls have their own: leave it out."})
+        return values
 
 
 class JobsQuery(serializers.Serializer[Any]):
@@ -117,15 +139,18 @@ class JobsView(APIView):
         return Response({"results": [shape(job) for job in jobs], "next": following})
 
     def post(self, request: Request) -> HttpResponse:
-        """A job of the body: NDJSON, a JSON array, or an object with `batch`, each also gzipped."""
+        """A job of the body (NDJSON, a JSON array, or an object with `batch`, each also gzipped), or of earlier calls."""
         principal = principal_of(request._request)
         values = given(JobOrder, request)
         submission = _submission(request._request, principal, values)
         try:
             wishes = _wishes(values)
             content = upload_of(request._request)
-            form = Format(values["format"]) if "format" in values else detect(content, settings.GATEWAY_MAX_BODY_BYTES)
-            job = making.from_upload(submission, content, form, wishes)
+            if "from_calls" in values:
+                job = _of_calls(submission, content, values, wishes)
+            else:
+                form = Format(values["format"]) if "format" in values else detect(content, settings.GATEWAY_MAX_BODY_BYTES)
+                job = making.from_upload(submission, content, form, wishes)
         except InputError as error:
             return present(refuse(submission, Refusal(400, error.reason, str(error))))
         except Refusal as refusal:
@@ -219,6 +244,20 @@ def _submission(request: HttpRequest, principal: Principal, values: dict[str, An
         idempotency_key=request.headers.get("Idempotency-Key"),
         dry_run=values["dry_run"],
     )
+
+
+def _of_calls(submission: Submission, content: BinaryIO, values: dict[str, Any], wishes: Wishes) -> Job:
+    if content.read(1):
+        raise Refusal(400, "bad_parameter", "With from_calls the body must be empty: the input is the calls. No job was made.")
+    filter_ = Filter(
+        since=values.get("since"),
+        until=values.get("until"),
+        result=None if values["from_calls"] == ANY else values["from_calls"],
+        source=values.get("from_source", ""),
+        job=str(values.get("from_job", "")),
+        reason=values.get("reason", ""),
+    )
+    return making.from_calls(submission, filter_, wishes)
 
 
 def _wishes(values: dict[str, Any]) -> Wishes:

@@ -153,7 +153,8 @@ _jobs = extend_schema(
 _new_job = extend_schema(
     operation_id="make_job",
     summary="Make a job",
-    description="A job of the body, which may be larger than memory: NDJSON, a JSON array, or an object with `batch`; each also gzipped.",
+    description="A job of the body, which may be larger than memory: NDJSON, a JSON array, or an object with `batch`; each also gzipped. "
+    "Or, with `from_calls`, of earlier calls; then the body is empty.",
     tags=["jobs"],
     parameters=[
         JobOrder,

@@ -30,7 +30,7 @@ def clear() -> None:
 
 
 def _clear(job: Job) -> None:
-    if job.format != Format.ARCHIVE and "://" not in job.input:
+    if job.format not in (Format.ARCHIVE, Format.CALLS) and "://" not in job.input:
         default_storage.delete(job.input)
     with available(), using_log(_SECONDS):
         remove_all(job)

@@ -1,6 +1,5 @@
 """Taking in a job's input: read, checked, and cut into segments, each committed with the place up to which the input was read."""
 
-from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from time import monotonic
@@ -11,16 +10,19 @@ import msgspec
 from django.conf import settings
 from django.utils import timezone
 
+from gateway.audit.models import Call
 from gateway.audit.texts import storable
 from gateway.contract.archive import ArchiveFile, read_line
 from gateway.contract.faults import Fault
 from gateway.jobs import segments
+from gateway.jobs.bodies import kept_body
 from gateway.jobs.checking import check
 from gateway.jobs.dry_run import Tally
+from gateway.jobs.earlier import Filter, elements, find
 from gateway.jobs.formats import InputError, read
 from gateway.jobs.inputs import InputUnreachableError, files_of, open_input, reaching
 from gateway.jobs.lease import Lease
-from gateway.jobs.models import EVENT_CHARACTERS, Failure, Format, Job
+from gateway.jobs.models import BODY_NOT_KEPT, EVENT_CHARACTERS, Failure, Format, Job
 from gateway.operations import OPERATIONS
 
 SEGMENT_EVENTS: Final = 20_000
@@ -38,9 +40,13 @@ _NOT_ARCHIVED: Final = Fault(
     "", "not_archived", "This is no line of an archive.", 'Each line is an object with "payload", and "createdAt" as RFC 3339.'
 )
 
+_NOT_KEPT: Final = Fault("", BODY_NOT_KEPT, "What this call sent is not kept, or not any more.", "Send it from where it came from.")
+_SEARCHING: Final = "?"
+"""In the place of a file: more of them are still searched for."""
+
 
 class _Place(msgspec.Struct):
-    """Up to where the input is taken in: this line of this file (of an archive), and how many segments were made of it; of a dry run, would be."""
+    """Up to where the input is taken in: this line of this file (of an archive) or call; how many segments were made of it, and calls would be."""
 
     file: str = ""
     line: int = 0
@@ -81,7 +87,7 @@ def _take(lease: Lease, reader: "_Reader", place: _Place, until: float) -> bool:
         part, broken, block = _Part(lease.job, place.tally), None, None
         try:
             while (block := reader.block()) is not None:
-                part.add(reader.file, block)
+                part.add(reader.file, block, reader.fault)
                 if part.is_full or monotonic() >= until:
                     break
         except (InputError, InputUnreachableError) as error:
@@ -95,11 +101,13 @@ def _take(lease: Lease, reader: "_Reader", place: _Place, until: float) -> bool:
 
 
 class _Reader:
-    """The lines of an input, in order. `file` and `line` say which was read last."""
+    """The lines of an input, in order. `file` and `line` say which was read last; `fault` why it is no event at all."""
 
     def __init__(self, lease: Lease, place: _Place) -> None:
         self._job = lease.job
-        self._files = deque(_archive(lease, place.file) if self._job.format == Format.ARCHIVE else [""])
+        self._files = {Format.ARCHIVE: _archive, Format.CALLS: self._calls}.get(Format(self._job.format), _one)(lease, place.file)
+        self._call: Call | None = None
+        self.fault: Fault | None = None
         self._stream: BinaryIO | None = None
         self._lines: Iterator[tuple[int, bytes]] = iter(())
         self._error: InputError | InputUnreachableError | None = None
@@ -113,14 +121,17 @@ class _Reader:
     def skip_to(self, place: _Place, until: float) -> bool:
         """Read up to the place; False where time is up before. Raises InputError, InputUnreachableError."""
         while self.line < place.line:
-            if self.block(place.line - self.line) is None or self.file != place.file:
+            if not self.block(place.line - self.line) or self.file != place.file:
                 raise InputError("input_changed", "The input is not what it was: what was read of it is not there any more.")
             if monotonic() >= until:
                 return self.line == place.line
         return True
 
     def block(self, most: int | None = None) -> list[tuple[int, bytes]] | None:
-        """The next lines, of one file, at most as many; None at the end. Raises InputError, InputUnreachableError."""
+        """The next lines, of one file, at most as many; none where more is still searched for, None at the end.
+
+        Raises InputError, InputUnreachableError, LogUnavailableError.
+        """
         while True:
             block: list[tuple[int, bytes]] = []
             size = 0
@@ -139,14 +150,40 @@ class _Reader:
             if block:
                 self.line = block[-1][0]
                 return block
+            if self._call and isinstance(self._error, InputError):
+                # The other calls are as good as before.
+                fault = Fault("", self._error.reason, str(self._error), "Correct what the call sent, and send it anew.")
+                self._lines, self.fault, self._error = iter([(self.line + 1, b"")]), fault, None
+                continue
             if self._error:
                 raise self._error
             self.close()
-            if not self._files:
-                return None
-            self._stream = open_input(self._job, self._files[0])
-            self._lines = read(self._stream, Format(self._job.format), settings.GATEWAY_MAX_BODY_BYTES)
-            self.file, self.line = self._files.popleft(), 0
+            file = next(self._files, None)
+            if file is None or file == _SEARCHING:
+                return None if file is None else []
+            self.fault = None
+            self._lines = self._open(file)
+            self.file, self.line = file, 0
+
+    def _open(self, file: str) -> Iterator[tuple[int, bytes]]:
+        limit = settings.GATEWAY_MAX_BODY_BYTES
+        if self._call is None:
+            self._stream = open_input(self._job, file)
+            return read(self._stream, Format(self._job.format), limit)
+        with reaching(file):
+            body = kept_body(self._call)
+        if body is None:
+            self.fault = _NOT_KEPT
+            return iter([(1, b"")])
+        return elements(self._call, body, limit)
+
+    def _calls(self, lease: Lease, first: str) -> Iterator[str]:
+        """The ids of the calls that are the input, from one on."""
+        job = lease.job
+        if job.since and job.until:
+            for call in find(Filter.of(job.input), job.since, job.until, UUID(first) if first else None):
+                self._call = call
+                yield str(call.id) if call else _SEARCHING
 
     def close(self) -> None:
         """Let go of the file."""
@@ -154,7 +191,11 @@ class _Reader:
             self._stream.close()
 
 
-def _archive(lease: Lease, first: str) -> list[str]:
+def _one(lease: Lease, first: str) -> Iterator[str]:
+    return iter([""])
+
+
+def _archive(lease: Lease, first: str) -> Iterator[str]:
     """The archive's files that can hold events of the job, in order of time, from one on. The search can outlast the lease, so that is held on to."""
     job, found, held = lease.job, [], monotonic()
     root = job.input.rstrip("/")
@@ -166,7 +207,7 @@ def _archive(lease: Lease, first: str) -> list[str]:
             held = monotonic()
             lease.commit()
     start = ArchiveFile.at(f"{root}/{first}") if first else None
-    return [file.path.removeprefix(f"{root}/") for file in sorted(found) if start is None or file >= start]
+    return (file.path.removeprefix(f"{root}/") for file in sorted(found) if start is None or file >= start)
 
 
 _kept: Final[dict[UUID, _Reader]] = {}
@@ -192,6 +233,7 @@ class _Part:
         self._tally = tally
         self._operation = OPERATIONS[job.operation]
         self._is_archive = job.format == Format.ARCHIVE
+        self._has_files = job.format in (Format.ARCHIVE, Format.CALLS)
         self._blank = job.format in (Format.NDJSON, Format.ARCHIVE)
         self._lines = 0
         self._events = 0
@@ -208,8 +250,8 @@ class _Part:
         """Whether it is time to commit."""
         return _is_full(self._lines, self._bytes + self._failed, len(self._failures))
 
-    def add(self, file: str, block: list[tuple[int, bytes]]) -> None:
-        """Check lines of one file and take them in."""
+    def add(self, file: str, block: list[tuple[int, bytes]], no_events: Fault | None = None) -> None:
+        """Check lines of one file and take them in; `no_events` says why none of them is an event."""
         before = self._lines, self._bytes + self._failed, len(self._failures)
         job, limit = self._job, settings.GATEWAY_MAX_BODY_BYTES
         lines: list[int] = []
@@ -218,11 +260,11 @@ class _Part:
         for line, text in block:
             if not text and self._blank:
                 continue
-            fault = None
+            fault = no_events
             if len(text) > limit:
                 detail = f"This has more than {limit:,} bytes (GATEWAY_MAX_BODY_BYTES)."
                 fault = Fault("", "body_too_large", detail, "Make the event smaller.")
-            elif self._is_archive:
+            elif self._is_archive and not fault:
                 archived = read_line(text)
                 if archived is None:
                     fault = _NOT_ARCHIVED
@@ -236,8 +278,8 @@ class _Part:
             else:
                 lines.append(line)
                 texts.append(text)
-                # In an archive a line's number is not the only one of its kind.
-                ids.append(job.lines + self._lines if self._is_archive else line)
+                # Among several files a line's number is not the only one of its kind.
+                ids.append(job.lines + self._lines if self._has_files else line)
         checked = check(self._operation, texts, lambda index: job.message_id(ids[index]), exactly=job.dry_run)
         good: list[bytes] = []
         last = self._last[1] if self._last[0] == file else 0

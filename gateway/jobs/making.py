@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.utils import timezone
+from msgspec.structs import replace
 
 from gateway.audit import log
 from gateway.audit.database import using_log
@@ -20,12 +21,14 @@ from gateway.forwarding.admission import DESTINATION, JOB_RUN, SENDABLE, authori
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.idempotency import check_key
 from gateway.forwarding.submission import Submission
+from gateway.jobs.earlier import Filter
 from gateway.jobs.models import Format, Job
 from gateway.operations import Credential
 
 NO_JOB_RUN: Final = "none"
 _PIECE: Final = 1024 * 1024
 _UPLOADS: Final = "uploads"
+_LONGEST_INPUT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,24 @@ def from_archive(submission: Submission, place: str, since: datetime | None, unt
     if earlier := earlier_job(submission, digest):
         return earlier
     return make(Job(format=Format.ARCHIVE, input=place, since=since, until=until, sha256=digest), submission, source, wishes)
+
+
+def from_calls(submission: Submission, filter_: Filter, wishes: Wishes) -> Job:
+    """A job of earlier calls of its own operation, source and destination (unless the filter names another) and client; whoever is on the
+    gateway's machine may send those of all clients. Raises as `from_upload` does.
+    """
+    source, client = admitted(submission, wishes), submission.principal.client_id
+    destination = submission.header(DESTINATION) if submission.operation.takes_destination else ""
+    whose = replace(filter_, operation=submission.operation.name, client=client or None)
+    whose = replace(whose, source=whose.source or hide(source), destination=whose.destination or hide(destination))
+    # Before the times are filled in, which differ when it is asked for again.
+    digest = sha256(whose.text().encode()).hexdigest()
+    if earlier := earlier_job(submission, digest):
+        return earlier
+    whose = whose.closed(timezone.now())
+    if len(whose.text()) > _LONGEST_INPUT:
+        raise Refusal(400, "bad_parameter", "The filter of the calls is too long. No job was made.")
+    return make(Job(format=Format.CALLS, input=whose.text(), since=whose.since, until=whose.until, sha256=digest), submission, source, wishes)
 
 
 def admitted(submission: Submission, wishes: Wishes) -> str:

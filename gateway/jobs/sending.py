@@ -28,6 +28,8 @@ class CheckedBody(Body):
 
     def __init__(self, lines: Sequence[bytes]) -> None:
         super().__init__(lambda: _batch(lines))
+        # Read at once: the log wants size and digest of what was read.
+        self._received = _batch(lines)
         self._lines = lines
 
     def quick(self, operation: Operation) -> Reading:
@@ -69,11 +71,18 @@ def send(job: Job, chunk: int, principal: Principal, lines: Sequence[bytes]) -> 
     )
 
 
+def written(operation: Operation, lines: Sequence[bytes]) -> bytes:
+    """The bytes of the body that these events are sent in."""
+    if operation.shape is Shape.BATCH:
+        return _batch(lines)
+    return b"[%s]" % b",".join(lines) if operation.shape is Shape.MESSAGES else lines[0]
+
+
 def _body(operation: Operation, lines: Sequence[bytes]) -> Body:
     if operation.shape is Shape.BATCH:
         return CheckedBody(lines)
     # Sources of messages are authorised as they are read, and one event is soon read.
-    return Body.of(b"[%s]" % b",".join(lines) if operation.shape is Shape.MESSAGES else lines[0])
+    return Body.of(written(operation, lines))
 
 
 def _batch(lines: Sequence[bytes]) -> bytes:

@@ -109,3 +109,14 @@ def test_failures_are_sent_again(storage, tmp_path, sandbox, capsys):
     assert Job.objects.filter(retry_of=first.id).count() == 2
     with pytest.raises(CommandError, match="There is no failure"):
         call_command("submit_job", "--retry-failed", str(first.id))
+
+
+def test_earlier_calls_are_sent_again(events, sandbox, capsys):
+    call_command("submit_job", str(events), "--operation", "replay", "--job-run-id", "none")
+    first = Job.objects.get()
+    engine.work(claim(), 30)
+    times = ["--since", "2020-01-01T00:00Z", "--until", "2120-01-01T00:00Z"]
+    call_command("submit_job", "--calls", "--result", "accepted", *times, "--job", str(first.id), "--operation", "replay", "--job-run-id", "none")
+    engine.work(claim(), 30)
+    second = Job.objects.exclude(id=first.id).get()
+    assert (second.state, second.format, second.accepted) == ("succeeded", "calls", 3)

@@ -6,7 +6,22 @@ import sys
 
 from tests.processes import ROOT
 
-JOBS = [f"tests/jobs/test_{name}.py" for name in ("lease", "control", "engine", "sending", "tasks")]
+OF_JOBS = (
+    "lease",
+    "control",
+    "engine",
+    "steering",
+    "troubles",
+    "interruptions",
+    "sending",
+    "tasks",
+    "window",
+    "retrying",
+    "dry_run",
+    "bodies",
+    "earlier",
+)
+JOBS = [f"tests/jobs/test_{name}.py" for name in OF_JOBS]
 ROOMS = ["tests/audit", "tests/access", "tests/forwarding", "tests/ingress", *JOBS, "tests/api", "tests/mcp_server", "tests/console"]
 
 

@@ -1,4 +1,4 @@
-"""manage.py submit_job: a job from a file or an archive, and perhaps its progress."""
+"""manage.py submit_job: a job from a file, an archive, earlier calls or failures, and perhaps its progress."""
 
 import sys
 import time
@@ -7,6 +7,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -18,12 +19,13 @@ from gateway.access.keys import local_actor
 from gateway.access.models import ALL
 from gateway.access.principal import Principal
 from gateway.audit.log import LogUnavailableError, available
-from gateway.audit.models import Channel, new_id
+from gateway.audit.models import Channel, Result, new_id
 from gateway.contract.body import Body
 from gateway.forwarding.admission import DESTINATION, SOURCE
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.submission import Submission
 from gateway.jobs import making, window
+from gateway.jobs.earlier import ANY, RESULTS, Filter
 from gateway.jobs.formats import InputError, detect
 from gateway.jobs.making import Wishes
 from gateway.jobs.models import Job
@@ -37,16 +39,20 @@ _SECONDS: Final = 0.5
 class Command(BaseCommand):
     """Makes the job; prints its id alone on a line."""
 
-    help = "Make a job of a file (NDJSON, a JSON array, or an object with batch; gzip too) or of RudderStack's archive."
+    help = "Make a job of a file (NDJSON, a JSON array, or an object with batch; gzip too), RudderStack's archive, or earlier calls."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """What, and how."""
         parser.add_argument("file", nargs="?", type=Path)
         parser.add_argument("--archive", help="a directory, or s3://bucket/prefix")
-        parser.add_argument("--from", dest="since", help="of an archive: events from this time on, such as 2026-11-23T00:00Z")
-        parser.add_argument("--to", dest="until", help="of an archive: events before this time")
+        parser.add_argument("--calls", action="store_true", help="earlier calls whose bodies are kept (today those of jobs' chunks), of all clients")
+        parser.add_argument("--from", "--since", dest="since", help="events of an archive, or calls, from this time on, such as 2026-11-23T00:00Z")
+        parser.add_argument("--to", "--until", dest="until", help="events of an archive, or calls, before this time")
+        parser.add_argument("--result", choices=[*RESULTS, ANY], default=Result.FAILED, help="with --calls; failed without it")
+        parser.add_argument("--from-source", default="", help="with --calls: of this source, not of the job's own")
+        parser.add_argument("--job", type=UUID, help="with --calls: of this job")
         parser.add_argument("--retry-failed", metavar="JOB", help="send this job's failures again, as they were or corrected in FILE (NDJSON)")
-        parser.add_argument("--reason", help="with --retry-failed: failures of this reason alone")
+        parser.add_argument("--reason", help="with --retry-failed: failures of this reason alone; with --calls: calls of it")
         parser.add_argument("--operation", choices=list(OPERATIONS), help="needed, but for --retry-failed")
         parser.add_argument("--source", default="")
         parser.add_argument("--destination", default="")
@@ -94,7 +100,7 @@ class Command(BaseCommand):
         )
 
     def _retry(self, options: dict[str, Any]) -> Job:
-        if options["archive"] or options["operation"]:
+        if options["archive"] or options["calls"] or options["operation"]:
             raise CommandError("--retry-failed takes operation, source and destination from its job")
         try:
             with available():
@@ -107,14 +113,18 @@ class Command(BaseCommand):
             return retry_failed(job, submission, reason=options["reason"] or "", corrected=corrected, wishes=wishes)
 
     def _make(self, options: dict[str, Any]) -> Job:
-        if (options["file"] is None) == (options["archive"] is None):
-            raise CommandError("name a file, or an archive by --archive")
+        if sum(bool(options[name]) for name in ("file", "archive", "calls")) != 1:
+            raise CommandError("name a file, or an archive by --archive, or say --calls")
         if not options["operation"]:
             raise CommandError(f"--operation is missing: one of {', '.join(OPERATIONS)}")
         submission = self._submission(options, options["operation"])
         wishes = Wishes(**_wishes(options))
+        since, until = (_time(options[name], f"--{flag}") for name, flag in (("since", "from"), ("until", "to")))
+        if options["calls"]:
+            result, job = (None if options["result"] == ANY else options["result"]), str(options["job"] or "")
+            filter_ = Filter(since, until, result, options["from_source"], job=job, reason=options["reason"] or "")
+            return making.from_calls(submission, filter_, wishes)
         if options["archive"]:
-            since, until = (_time(options[name], f"--{flag}") for name, flag in (("since", "from"), ("until", "to")))
             return making.from_archive(submission, options["archive"], since, until, wishes)
         with options["file"].open("rb") as file:
             return making.from_upload(submission, file, detect(file, settings.GATEWAY_MAX_BODY_BYTES), wishes)
