@@ -24,6 +24,7 @@ from unfold.widgets import (
 )
 
 from gateway.audit.log import LogUnavailableError
+from gateway.audit.models import Result
 from gateway.console import failures
 from gateway.console.person import said, submission_of
 from gateway.console.reports import report
@@ -31,6 +32,7 @@ from gateway.forwarding.admission import DESTINATION, SOURCE
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.submission import Submission
 from gateway.jobs import making
+from gateway.jobs.earlier import ANY, RESULTS, Filter
 from gateway.jobs.formats import InputError, detect
 from gateway.jobs.making import Wishes
 from gateway.jobs.models import AT_WORK, Format, Job, State
@@ -82,8 +84,16 @@ class JobForm(forms.Form):
         help_text="A directory that the gateway's machine can read, or s3://bucket/prefix.",
         widget=UnfoldAdminTextInputWidget,
     )
-    since = _moment("Events from (UTC)", "Of an archive: events from this time on.")
-    until = _moment("Events before (UTC)", "Of an archive: events before this time.")
+    calls = forms.ChoiceField(
+        label="Or earlier calls",
+        required=False,
+        choices=[("", "none"), *((result, Result(result).label) for result in RESULTS), (ANY, "With any result")],
+        help_text="Of the same operation and source, as far as their bodies are kept: today those of jobs.",
+        widget=UnfoldAdminSelectWidget,
+    )
+    of_job = forms.UUIDField(label="Of the job", required=False, help_text="Its id; empty: of all jobs.", widget=UnfoldAdminTextInputWidget)
+    since = _moment("From (UTC)", "Events of an archive, or calls, from this time on.")
+    until = _moment("Before (UTC)", "Events of an archive, or calls, before this time.")
     operation = forms.ChoiceField(
         choices=[(o.name, f"{o.name}: {o.description}") for o in OPERATIONS.values()], initial="replay", widget=UnfoldAdminSelectWidget
     )
@@ -114,8 +124,9 @@ class JobForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """One input; a window has two ends, and a stretch of time an order."""
         given: dict[str, Any] = super().clean() or {}
-        if "file" in given and "archive" in given and bool(given["file"]) == bool(given["archive"]):
-            self.add_error("file", "Choose a file, or name an archive.")
+        inputs = [given[name] for name in ("file", "archive", "calls") if name in given]
+        if len(inputs) == 3 and sum(map(bool, inputs)) != 1:
+            self.add_error("file", "Choose one: a file, an archive, or earlier calls.")
         if bool(given.get("window_from") is None) != bool(given.get("window_to") is None):
             self.add_error("window_to", "Give both ends of the part of the day, or none.")
         elif given.get("window_from") is not None and given["window_from"] == given["window_to"]:
@@ -143,6 +154,9 @@ def first_view(admin: Any, request: HttpRequest) -> HttpResponse:
         try:
             if given["archive"]:
                 job = making.from_archive(submission, given["archive"], given["since"], given["until"], now)
+            elif given["calls"]:
+                result = None if given["calls"] == ANY else given["calls"]
+                job = making.from_calls(submission, Filter(given["since"], given["until"], result, job=str(given["of_job"] or "")), now)
             else:
                 # The open file itself: from the path that is its name storage moves it.
                 file = cast(BinaryIO, given["file"].file)
@@ -207,6 +221,8 @@ def start_view(admin: Any, request: HttpRequest, job_id: uuid.UUID) -> HttpRespo
 def _started(dry: Job, submission: Submission, wishes: Wishes) -> Job:
     if dry.format == Format.ARCHIVE:
         return making.from_archive(submission, dry.input, dry.since, dry.until, wishes)
+    if dry.format == Format.CALLS:
+        return making.from_calls(submission, Filter.of(dry.input), wishes)
     # A copy: what is kept of the dry run ends at a time of its own.
     with default_storage.open(dry.input) as file:
         return making.from_upload(submission, cast(BinaryIO, file), Format(dry.format), wishes)

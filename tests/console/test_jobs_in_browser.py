@@ -188,4 +188,4 @@ def test_a_file_that_is_too_large_is_not_even_sent(open_page, tmp_path, settings
     expect(page.get_by_text("The file has 11 bytes; at most 10 bytes are taken")).to_be_visible()
     page.locator('input[type="file"]').set_input_files([])
     page.get_by_role("button", name="Check it").click()
-    expect(page.get_by_text("Choose a file, or name an archive.")).to_be_visible()
+    expect(page.get_by_text("Choose one: a file, an archive, or earlier calls.")).to_be_visible()

@@ -129,11 +129,26 @@ def test_an_archive_of_a_directory_is_read_in_its_time(admin_client, tmp_path, s
     assert arrived(sandbox) == ["m-1", "m-2", "m-3"]
 
 
+def test_earlier_calls_of_a_job_are_sent_again(admin_client, sandbox):
+    dry = checked(admin_client, chunk_events="10")
+    admin_client.post(f"{JOBS}{dry.id}/start/")
+    first = run(Job.objects.get(dry_run=False))
+    answer = admin_client.post(ADD, given(calls="accepted", of_job=str(first.id)))
+    again = run(Job.objects.get(format="calls"))
+    assert (answer.status_code, again.events, again.dry_run) == (302, 30, True)
+    admin_client.post(f"{JOBS}{again.id}/start/")
+    run(Job.objects.get(format="calls", dry_run=False))
+    assert arrived(sandbox) == ids(30) * 2
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({}, "Choose a file, or name an archive."),
-        ({"file": SimpleUploadedFile("x", b"{}"), "archive": "/somewhere"}, "Choose a file, or name an archive."),
+        ({}, "Choose one: a file, an archive, or earlier calls."),
+        ({"file": SimpleUploadedFile("x", b"{}"), "archive": "/somewhere"}, "Choose one: a file, an archive, or earlier calls."),
+        ({"calls": "accepted", "archive": "/x"}, "Choose one"),
+        ({"calls": "nope"}, "valid choice"),
+        ({"calls": "failed", "of_job": "x"}, "valid UUID"),
         ({"archive": "/x", "since": "2026-01-02T00:00", "until": "2026-01-01T00:00"}, "after the time before it"),
         ({"archive": "/x", "window_from": "22:00"}, "Give both ends"),
         ({"archive": "/x", "window_from": "22:00", "window_to": "22:00"}, "must differ"),
