@@ -30,6 +30,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
@@ -49,6 +50,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "gateway.console.policy.AdminPolicyMiddleware",
+    "gateway.console.trouble.AdminTroubleMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -103,6 +105,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "fact_check",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("console/favicon.svg")}],
     "STYLES": [lambda request: static("console/console.css")],
+    "SCRIPTS": [lambda request: static("console/gateway.js")],
     "SITE_URL": "/admin/",
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
@@ -114,6 +117,7 @@ UNFOLD: dict[str, Any] = {
             {
                 "items": [
                     {"title": "Calls", "icon": "receipt_long", "link": reverse_lazy("admin:audit_call_changelist")},
+                    {"title": "Jobs", "icon": "conveyor_belt", "link": reverse_lazy("admin:jobs_job_changelist")},
                     {"title": "Actions", "icon": "history", "link": reverse_lazy("admin:audit_action_changelist")},
                     {"title": "API keys", "icon": "key", "link": reverse_lazy("admin:access_apikey_changelist")},
                     {"title": "API clients", "icon": "group", "link": reverse_lazy("admin:access_client_changelist")},
@@ -181,6 +185,7 @@ if ENVIRONMENT.gateway_jobs_storage:
     # What is fetched from there lies in memory up to so many bytes, then in a file.
     _options = {"bucket_name": _bucket, "location": _prefix, "max_memory_size": 16 * 1024 * 1024}
     STORAGES["default"] = {"BACKEND": "gateway.jobs.storage.ObjectStorage", "OPTIONS": _options}
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler", "gateway.ingress.form_file.FormFileHandler"]
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 

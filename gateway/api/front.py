@@ -22,6 +22,7 @@ from gateway.api.problems import bad_request
 from gateway.api.request_id import RequestIdMiddleware
 from gateway.ingress.credentials import is_known
 from gateway.ingress.file_upload import FileUpload
+from gateway.ingress.sessions import is_upload, may_upload
 from gateway.ingress.trouble import Trouble
 from gateway.ingress.upload import Held, Receive, Upload
 from gateway.operations import PREFIX
@@ -34,6 +35,8 @@ QUEUE_SECONDS: Final = 30.0
 JOBS: Final = "/v1/jobs"
 RETRY: Final = "/retry-failed"
 """What is sent here may be larger than memory."""
+_FORM_BYTES: Final = 64 * 1024
+"""Of a form with an upload, beside the file."""
 _PAGE_THREADS: Final = 8
 """For all but the operations: the admin answers while every other thread waits for RudderStack."""
 _PROBES: Final = ("/healthz", "/readyz")
@@ -68,10 +71,13 @@ class Front(BaseHandler):
         else:
             threads = self._probe_threads if path in _PROBES else self._page_threads
         upload: Upload | FileUpload = Upload(scope, receive, self._held, settings.GATEWAY_MAX_BODY_BYTES)
+        known: Callable[[str], bool] = is_known
         if path == JOBS or (path.startswith(JOBS) and path.endswith(RETRY)):
             upload = FileUpload(scope, receive, settings.GATEWAY_MAX_UPLOAD_BYTES)
+        elif is_upload(scope):
+            upload, known = FileUpload(scope, receive, settings.GATEWAY_MAX_UPLOAD_BYTES + _FORM_BYTES, b"cookie"), may_upload
         try:
-            await upload.take_in(lambda authorization: run(threads, is_known, authorization))
+            await upload.take_in(lambda credential: run(threads, known, credential))
             status, headers, content = await run(threads, self._answer, scope, upload, way, monotonic())
         finally:
             upload.let_go()

@@ -1,5 +1,5 @@
 """What Django finds: every page of the admin."""
 
-from gateway.console import calls, keys, people
+from gateway.console import calls, jobs, keys, people
 
-__all__ = ["calls", "keys", "people"]
+__all__ = ["calls", "jobs", "keys", "people"]

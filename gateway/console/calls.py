@@ -108,6 +108,12 @@ class ActorFilter(SourceFilter):
     title, parameter_name = "actor", "actor"
 
 
+class JobFilter(SourceFilter):
+    """By the job that a call is part of."""
+
+    title, parameter_name = "job", "job"
+
+
 class CallList(KeysetChangeList):
     """Calls, as `audit.view` finds them."""
 
@@ -133,6 +139,8 @@ class CallList(KeysetChangeList):
             return view.find(Query(equal={"request_id": storable(sought, 200)}, since=_BEGINNING, before=before, limit=PER_PAGE))
         given = {name: storable(self.params.get(name, ""), 1000) for name in ("operation", "channel", "source", "actor")}
         equal = {name: value for name, value in given.items() if value}
+        if job := as_uuid(self.params.get("job", "")):
+            equal["job"] = str(job)
         since = None
         if (span := self.params.get("time")) in _SPANS:
             length = _SPANS[span][1]
@@ -169,7 +177,7 @@ class CallAdmin(LogAdmin):
 
     list_display = ("result", "operation", "actor", "source", "events", "duration", "time", "short_id")
     list_display_links = ("result", "short_id")
-    list_filter = (ResultFilter, OperationFilter, ChannelFilter, TimeFilter, SourceFilter, ActorFilter)
+    list_filter = (ResultFilter, OperationFilter, ChannelFilter, TimeFilter, SourceFilter, ActorFilter, JobFilter)
     list_filter_submit = True
     search_fields = ("id", "request_id")
     search_help_text = "An audit id or a request id, whole"

@@ -1,4 +1,4 @@
-"""A body that may be larger than memory: taken into a file, from known keys only."""
+"""A body that may be larger than memory: taken into a file, from known keys and people only."""
 
 import asyncio
 import logging
@@ -21,11 +21,14 @@ _logger = logging.getLogger(__name__)
 
 
 class FileUpload:
-    """One request's body, in a temporary file under MEDIA_ROOT. Like `Upload`, but each part, not the whole, has GATEWAY_BODY_SECONDS."""
+    """One request's body, in a temporary file under MEDIA_ROOT. Like `Upload`, but each part, not the whole, has GATEWAY_BODY_SECONDS.
 
-    def __init__(self, scope: dict[str, Any], receive: Receive, limit: int) -> None:
+    The header `credential` tells who sends it.
+    """
+
+    def __init__(self, scope: dict[str, Any], receive: Receive, limit: int, credential: bytes = b"authorization") -> None:
         headers = dict(scope["headers"])
-        self.authorization = headers.get(b"authorization", b"").decode("latin-1")
+        self._credential = headers.get(credential, b"").decode("latin-1")
         self._length = None if b"transfer-encoding" in headers else int(headers.get(b"content-length", 0))
         self._receive = receive
         self._limit = limit
@@ -47,7 +50,7 @@ class FileUpload:
             return
         if self._length is not None and self._length > self._limit:
             self.trouble = Trouble.TOO_LARGE
-        elif not await is_known(self.authorization):
+        elif not await is_known(self._credential):
             self.trouble = Trouble.FROM_STRANGER
         else:
             try:

@@ -7,6 +7,7 @@ import tracemalloc
 
 import pytest
 from django.db import connections
+from django.test import Client
 
 from gateway.api.front import Front
 from gateway.ingress.upload import ANYBODYS
@@ -143,3 +144,61 @@ def test_an_upload_for_a_job_goes_through_a_file(make_key, settings, tmp_path):
     status, _, content = ask(front, path, headers=headers, messages=[part(line * 5000, True), part(line)])
     assert (status, json.loads(content)["reason"]) == (400, "bad_correction")
     front._page_threads.submit(connections.close_all).result()
+
+
+ADD = "/admin/jobs/job/add/"
+FORM = (b"content-type", b"multipart/form-data; boundary=b")
+
+
+@pytest.fixture
+def signed_in(settings, tmp_path, django_user_model, transactional_db):
+    """A front, and the cookies of somebody who may make jobs."""
+    settings.MEDIA_ROOT = tmp_path
+    client = Client()
+    client.force_login(django_user_model.objects.create(username="admin", is_staff=True, is_superuser=True))
+    token = "t" * 32
+    front = Front()
+    yield front, (b"cookie", f"sessionid={client.cookies['sessionid'].value}; csrftoken={token}".encode()), token
+    front._page_threads.submit(connections.close_all).result()
+
+
+def form_of(token, file):
+    fields = {"csrfmiddlewaretoken": token, "once": "1", "operation": "replay", "priority": "0", "chunk_events": "500"}
+    parts = [f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
+    head = "".join(parts) + '--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\nContent-Type: text/plain\r\n\r\n'
+    return [part(head.encode(), True), *file, part(b"\r\n--b--\r\n")]
+
+
+def test_an_upload_in_the_admin_goes_through_files_not_memory(signed_in, tmp_path):
+    front, cookie, token = signed_in
+    piece = (json.dumps(EVENT).encode() + b"\n") * 10_000
+    messages = form_of(token, [part(piece, True) for _ in range(30)])
+    size = sum(len(message["body"]) for message in messages)
+    tracemalloc.start()
+    try:
+        status, headers, content = ask(front, ADD, headers=[cookie, FORM, length(size)], messages=messages)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert status == 302, content[-2000:]
+    assert headers["location"].endswith("/check/")
+    assert [path.name for path in tmp_path.iterdir()] == ["uploads"]
+    assert sum(path.stat().st_size for path in (tmp_path / "uploads").iterdir()) == 30 * len(piece) > 20_000_000
+    assert most < 15_000_000
+
+
+def test_an_upload_in_the_admin_by_a_stranger_is_not_taken_in(signed_in, tmp_path):
+    front, _, _ = signed_in
+    status, _, content = ask(front, ADD, headers=[FORM, CHUNKED, (b"cookie", b"sessionid=nothing")], messages=[])
+    assert (status, b"Sign in first" in content) == (403, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_upload_in_the_admin_that_is_too_large_or_cut_says_so(signed_in, settings, tmp_path):
+    front, cookie, _ = signed_in
+    settings.GATEWAY_MAX_UPLOAD_BYTES = 1000
+    status, _, content = ask(front, ADD, headers=[cookie, FORM, length(200_000)], messages=[])
+    assert (status, b"1,000 bytes (GATEWAY_MAX_UPLOAD_BYTES)" in content) == (413, True)
+    status, _, content = ask(front, ADD, headers=[cookie, FORM, CHUNKED], messages=[part(b"--b", True), {"type": "http.disconnect"}])
+    assert (status, b"ended before its end" in content) == (400, True)
+    assert list(tmp_path.iterdir()) == []

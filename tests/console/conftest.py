@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests.console.browsing import browser, open_page  # noqa: F401 - fixtures of the browser's tests
+
 
 @pytest.fixture
 def admin_client(db: None, django_user_model: Any) -> Client:
