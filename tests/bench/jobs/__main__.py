@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,9 @@ from tests.processes import ROOT, PostgreSQL
 
 DOCUMENT: Final = ROOT / "docs" / "performance.md"
 ROUNDS: Final = 3
+_NOT_IN_USE: Final = ("nginx", "wrk", "DRF-API-Logger")
+WARM_UP: Final = 100
+"""Events."""
 MEMORY_MB: Final = (10, 100, 1000)
 STOPS: Final = 5
 
@@ -29,7 +33,7 @@ STOPS: Final = 5
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench BENCH=jobs", description=__doc__)
     parser.add_argument("words", nargs="*", help="databases, works, delays or parts to measure; all without")
-    parser.add_argument("--quick", action="store_true", help="one round of less; for a look, not for figures")
+    parser.add_argument("--quick", action="store_true", help="one round of less, the upstream at once; for a look, not for figures")
     options = parser.parse_args()
     try:
         selection = runs.select(options.words)
@@ -66,10 +70,11 @@ def _lacking() -> list[str]:
 def _measure(results: report.Results, selection: runs.Selection, folder: Path, quick: bool) -> None:
     """Fills the results part by part, so that what was found is kept whatever happens later."""
     with _postgresql(folder, selection) as postgresql:
-        results.machine = machine.card(folder, postgresql)
+        card = machine.card(folder, postgresql)
+        results.machine = {name: value for name, value in card.items() if name not in _NOT_IN_USE} | {"Celery": version("celery")}
         for database in selection.databases:
             with _system(database, folder, postgresql) as system:
-                for delay in selection.delays:
+                for delay in selection.delays[: 1 if quick else None]:
                     system.sandbox.delay(delay)
                     _speeds(results, system, selection.works, delay, quick)
                 system.sandbox.delay(0)
@@ -79,7 +84,7 @@ def _measure(results: report.Results, selection: runs.Selection, folder: Path, q
                         _say(f"{megabytes} MB: {results.memory[-1]}")
                 if "stops" in selection.parts:
                     system.sandbox.delay(16)
-                    for ordered in (False, True):
+                    for ordered in (False, True)[: 1 if quick else None]:
                         results.stops.append(measure.stops(system, _events(folder, 100_000), ordered, 1 if quick else STOPS))
                         _say(str(results.stops[-1]))
 

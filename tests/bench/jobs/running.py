@@ -1,10 +1,10 @@
 """What runs meanwhile: web process, one worker, the baseline's worker, their broker and the upstream, each on ports and in folders of its own."""
 
 import json
-import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,46 +20,29 @@ PATIENCE: Final = 180.0
 _POLL: Final = 0.05
 
 
-class Redis:
-    """A broker that forgets all when it ends."""
-
-    def __init__(self, folder: Path) -> None:
-        port = free_port()
-        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        self.url = f"redis://127.0.0.1:{port}/0"
-
-
 class System:
-    """The gateway with one worker, and the loop with one, on one broker."""
+    """The gateway with one worker, and the loop with one, on one broker: Redis beside PostgreSQL, else the embedded one."""
 
     def __init__(self, name: str, folder: Path, sandbox: Sandbox, postgresql: PostgreSQL | None) -> None:
         self.name = name
         self.folder = folder
         self.sandbox = sandbox
-        self._redis = Redis(folder) if postgresql else None
         self._database = postgresql.database() if postgresql else f"sqlite:///{folder / 'bench.sqlite3'}"
-        self._gateway = Gateway(
-            folder,
-            sandbox.url,
-            self._database,
-            GATEWAY_MAX_UPLOAD_BYTES=str(4 * 1024**3),
-            **({"CELERY_BROKER_URL": self._redis.url} if self._redis else {}),
-        )
-        self.web = self._gateway.start_web()
-        self.worker = self._gateway.start_worker()
         self._loop: subprocess.Popen[bytes] | None = None
-        wait_for(lambda: "ready." in self._gateway.log, 60)
+        with ExitStack() as ends:
+            settings = {"GATEWAY_MAX_UPLOAD_BYTES": str(4 * 1024**3)}
+            if postgresql:
+                settings["CELERY_BROKER_URL"] = _redis(folder, ends)
+            self._gateway = Gateway(folder, sandbox.url, self._database, **settings)
+            ends.callback(self._gateway.stop)
+            self.web = self._gateway.start_web()
+            self.worker = self._gateway.start_worker()
+            wait_for(lambda: "ready." in self._gateway.log, 60)
+            self._ends = ends.pop_all()
 
     def stop(self) -> None:
         """End all of it."""
-        if self._loop is not None:
-            kill_tree(self._loop.pid)
-            self._loop.wait()
-        self._gateway.stop()
-        if self._redis is not None:
-            self._redis.process.send_signal(signal.SIGTERM)
-            self._redis.process.wait()
+        self._ends.close()
 
     # jobs
 
@@ -117,6 +100,7 @@ class System:
             with log.open("wb") as output:
                 command = [sys.executable, "-m", "celery", "-A", "tests.bench.baseline.loop", *options]
                 self._loop = subprocess.Popen(command, cwd=ROOT, env=self._gateway.env, stdout=output, stderr=subprocess.STDOUT)
+            self._ends.callback(_end, self._loop)
             wait_for(lambda: "ready." in log.read_text(), 60)
         return self._loop
 
@@ -143,3 +127,16 @@ class System:
     def calls_of(self, job: str) -> tuple[float, int, int]:
         """When the job's first call began, in seconds since 1970; how many there were, and how many outcomes of them."""
         return ledger.calls_of(self._database, job)
+
+
+def _redis(folder: Path, ends: ExitStack) -> str:
+    """The address of a broker that forgets all when it ends."""
+    port = free_port()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    ends.callback(_end, subprocess.Popen(command, stdout=subprocess.DEVNULL))
+    return f"redis://127.0.0.1:{port}/0"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    kill_tree(process.pid)
+    process.wait()
