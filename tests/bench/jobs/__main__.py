@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -41,6 +42,8 @@ def main() -> None:
         sys.exit(f"bench: {error}")
     if "postgresql" in selection.databases and (packages := _lacking()):
         sys.exit(f"bench: needs what is not there: apt-get install {' '.join(packages)}")
+    # Whatever ends it, it ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: stopped"))
     results, started = report.Results(), time.monotonic()
     try:
         with _folder() as folder:
