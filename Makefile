@@ -32,9 +32,10 @@ lint: $(VENV)/.tests
 	else echo "lint: npm is missing, so docs/openapi.json was not linted (apt-get install npm)"; fi
 
 # Measures the gateway beside other ways of doing the same, and writes docs/performance.md. QUICK=1: seconds only, nothing written.
-# BENCH="audited-postgresql small 32": only these; `make bench BENCH=help` lists the names.
+# BENCH="audited-postgresql small 32": only these; `make bench BENCH=help` lists the names. BENCH=jobs: jobs alone; BENCH="jobs help" lists theirs.
 bench: $(VENV)/.tests $(VENV)/.bench
-	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(BENCH)
+	@$(if $(filter jobs,$(BENCH)),,$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(BENCH))
+	@$(if $(and $(BENCH),$(filter-out jobs,$(firstword $(BENCH)))),,$(BIN)/python -m tests.bench.jobs $(if $(QUICK),--quick) $(filter-out jobs,$(BENCH)))
 
 # Writes the committed copy of the OpenAPI document anew.
 openapi: $(VENV)/.tests

@@ -56,16 +56,6 @@ class Piece:
             )
         )
 
-    def save(self) -> None:
-        """Write the row as it is now, and the failures; as often as it takes."""
-        parts = json.dumps(_stretches(self.left)) if self.left else ""
-        self.row.parts = parts
-        there = Chunk.objects.filter(job=self.row.job_id, number=self.row.number)
-        if not there.update(parts=parts, sending=self.row.sending, failed=self.row.failed):
-            self.row.pk = None  # one of a transaction that was rolled back is anybody's
-            Chunk.objects.bulk_create([self.row])
-        Failure.objects.bulk_create(self.failures, ignore_conflicts=True)
-
 
 class Cutter:
     """Cuts a job's segments into chunks, one after the other. Holds the segment open that it is in."""
@@ -120,6 +110,17 @@ def most_events(job: Job) -> int:
     """Of a chunk."""
     most = min(job.chunk_events, job.rate or job.chunk_events)
     return min(most, _SINGLE_EVENTS) if OPERATIONS[job.operation].shape is Shape.EVENT else most
+
+
+def save(pieces: Sequence[Piece]) -> None:
+    """Write the rows as they are now, and the failures; as often as it takes."""
+    for piece in pieces:
+        piece.row.parts = json.dumps(_stretches(piece.left)) if piece.left else ""
+        piece.row.pk = None  # one of a transaction that was rolled back is anybody's
+    Chunk.objects.bulk_create(
+        [piece.row for piece in pieces], update_conflicts=True, unique_fields=["job", "number"], update_fields=["parts", "sending", "failed"]
+    )
+    Failure.objects.bulk_create([failure for piece in pieces for failure in piece.failures], ignore_conflicts=True)
 
 
 def unfinished(job: Job) -> list[Piece]:

@@ -20,7 +20,7 @@ from gateway.audit.log import LogUnavailableError
 from gateway.audit.texts import storable
 from gateway.jobs import dry_run, reconciliation, sending, window
 from gateway.jobs.answers import Finding, delay, judge
-from gateway.jobs.chunks import Cutter, Piece, mostly_refused, unfinished
+from gateway.jobs.chunks import Cutter, Piece, mostly_refused, save, unfinished
 from gateway.jobs.formats import InputError
 from gateway.jobs.inputs import InputUnreachableError
 from gateway.jobs.intake import take_in
@@ -227,12 +227,14 @@ class Slice:
                 self._senders.start(partial(_send, job, principal, flight, events, tries))
 
     def _collect(self) -> None:
-        """Wait a while for calls to come back, and see what came of pieces all of whose calls are back."""
-        for flight, events, finding in self._senders.done(self._look_seconds):
-            flight.came.append((events, finding))
-            if len(flight.came) == len(flight.calls):
-                self._flying.remove(flight)
-                self._note(flight)
+        """Wait a while for a piece all of whose calls are back, and see what came of it."""
+        ends, flying = monotonic() + self._look_seconds, len(self._flying)
+        while flying and len(self._flying) == flying and (left := ends - monotonic()) > 0:
+            for flight, events, finding in self._senders.done(left):
+                flight.came.append((events, finding))
+                if len(flight.came) == len(flight.calls):
+                    self._flying.remove(flight)
+                    self._note(flight)
 
     def _note(self, flight: _Flight) -> None:
         piece = flight.piece
@@ -282,8 +284,7 @@ class Slice:
         pieces = list(dict.fromkeys([*self._unsaved, *starting]))
 
         def write() -> None:
-            for piece in pieces:
-                piece.save()
+            save(pieces)
             if starting and job.reason.startswith(_SHUT):
                 # Unless somebody gave it another one just now.
                 Job.objects.filter(id=job.id, reason=job.reason).update(reason="")

@@ -1,6 +1,7 @@
 """The bodies that are sent: replay batches of events that look real, and messages for the checks."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -61,6 +62,13 @@ def event(number: int) -> dict[str, Any]:
             "products": [{"sku": "A-1", "name": "Žlutý kůň", "price": 99.9, "quantity": 1}, {"sku": "B-2", "price": 15.0, "quantity": 2}],
         },
     }
+
+
+def lines(count: int) -> Iterator[bytes]:
+    """So many events of 1,000 bytes each, one a line."""
+    for number in range(count):
+        line = json.dumps(event(number), ensure_ascii=False).encode()
+        yield b'%b,"padding":"%b"}\n' % (line[:-1], b"x" * (1000 - len(line) - len(',"padding":""') - 1))
 
 
 def message(number: int) -> dict[str, Any]:

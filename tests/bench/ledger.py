@@ -2,7 +2,9 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
 import psycopg
 
@@ -19,6 +21,18 @@ def counts(database: str, *queries: str) -> list[int]:
         cursor = connection.cursor()
         cursor.execute(f"SELECT {', '.join(f'({query})' for query in queries)}")
         return [int(number) for number in cursor.fetchone()]
+
+
+def calls_of(database: str, job: str) -> tuple[float, int, int]:
+    """Of a job's calls: when the first began, in seconds since 1970, how many there are, and how many outcomes."""
+    place, value = ("?", UUID(job).hex) if database.startswith("sqlite") else ("%s", job)
+    outcomes = "SELECT count(*) FROM audit_outcome WHERE call_id IN (SELECT id FROM audit_call WHERE job = {0})"
+    with closing(_connect(database)) as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"SELECT min(at), count(*), ({outcomes}) FROM audit_call WHERE job = {{0}}".format(place), (value, value))
+        at, calls, outcomes = cursor.fetchone()
+    began = datetime.fromisoformat(at).replace(tzinfo=UTC) if isinstance(at, str) else at
+    return began.timestamp() if began else 0.0, int(calls), int(outcomes)
 
 
 def _connect(database: str) -> Any:

@@ -12,8 +12,6 @@ from tests.bench.measure import Figure
 from tests.bench.servers import GATEWAYS, SERVERS
 from tests.bench.shares import Shares
 
-START: Final = "<!-- bench -->"
-END: Final = "<!-- /bench -->"
 NONE: Final = "–"
 RATIOS: Final = (
     ("audited-postgresql", "unaudited"),
@@ -61,13 +59,14 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def into(document: str, content: str) -> str:
-    """The document with the content between its two markers."""
-    before, start, rest = document.partition(START)
-    _, end, after = rest.partition(END)
+def into(document: str, content: str, mark: str = "bench") -> str:
+    """The document with the content between the two markers of this name."""
+    first, last = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    before, start, rest = document.partition(first)
+    _, end, after = rest.partition(last)
     if not start or not end:
-        raise ValueError(f"{START} and {END} are not in the document")
-    return f"{before}{START}\n{content}\n{END}{after}"
+        raise ValueError(f"{first} and {last} are not in the document")
+    return f"{before}{first}\n{content}\n{last}{after}"
 
 
 def _machine(results: Results) -> str:

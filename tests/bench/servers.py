@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,7 +68,24 @@ class Sandbox:
         self._http.trust_env = False
 
     def stored(self) -> int:
-        return int(self._http.get(f"{self.url}/received/count", timeout=30).json()["stored"])
+        return self.count()["stored"]
+
+    def count(self) -> dict[str, int]:
+        """Of all that it took: `calls`, `stored` ones, their `events`."""
+        counts: dict[str, int] = self._http.get(f"{self.url}/received/count", timeout=30).json()
+        return counts
+
+    def last_at(self) -> float:
+        """When the last request was there in whole, in seconds since 1970."""
+        page = self._http.get(f"{self.url}/received", params={"after": self.count()["calls"] - 1}, timeout=30).json()
+        return datetime.fromisoformat(page["results"][-1]["at"]).timestamp()
+
+    def delay(self, milliseconds: int) -> None:
+        """From now on each answer waits for so long."""
+        self._http.delete(f"{self.url}/faults", timeout=30)
+        if milliseconds:
+            answer = self._http.post(f"{self.url}/faults", json={"kind": "delay", "seconds": milliseconds / 1000}, timeout=30)
+            answer.raise_for_status()
 
     def stop(self) -> None:
         self._http.close()

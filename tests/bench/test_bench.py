@@ -115,7 +115,7 @@ def test_ratios_and_goals():
 
 
 def test_the_document_keeps_what_is_around_the_markers():
-    assert report.into(f"a\n{report.START}\nold\n{report.END}\nb", "new") == f"a\n{report.START}\nnew\n{report.END}\nb"
+    assert report.into("a\n<!-- bench -->\nold\n<!-- /bench -->\nb", "new") == "a\n<!-- bench -->\nnew\n<!-- /bench -->\nb"
     with pytest.raises(ValueError, match="not in the document"):
         report.into("a", "new")
     report.into((ROOT / "docs" / "performance.md").read_text(), "new")
