@@ -26,10 +26,12 @@ def counts(database: str, *queries: str) -> list[int]:
 def calls_of(database: str, job: str) -> tuple[float, int, int]:
     """Of a job's calls: when the first began, in seconds since 1970, how many there are, and how many outcomes."""
     place, value = ("?", UUID(job).hex) if database.startswith("sqlite") else ("%s", job)
-    outcomes = "SELECT count(*) FROM audit_outcome WHERE call_id IN (SELECT id FROM audit_call WHERE job = {0})"
+    # Without the call that made it, which has no chunk.
+    calls = "FROM audit_call WHERE job = {0} AND chunk IS NOT NULL"
+    outcomes = f"SELECT count(*) FROM audit_outcome WHERE call_id IN (SELECT id {calls})"
     with closing(_connect(database)) as connection:
         cursor = connection.cursor()
-        cursor.execute(f"SELECT min(at), count(*), ({outcomes}) FROM audit_call WHERE job = {{0}}".format(place), (value, value))
+        cursor.execute(f"SELECT min(at), count(*), ({outcomes}) {calls}".format(place), (value, value))
         at, calls, outcomes = cursor.fetchone()
     began = datetime.fromisoformat(at).replace(tzinfo=UTC) if isinstance(at, str) else at
     return began.timestamp() if began else 0.0, int(calls), int(outcomes)
