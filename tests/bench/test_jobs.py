@@ -50,7 +50,7 @@ def test_tables_ratios_and_goals():
     assert "| sqlite, ordered | 0.20 (0.90) | 0.10 (0.10) | 2.50 (2.50) | 3 |" in shown
     assert "| replay-unordered, sqlite, 0 ms, events/s | 50,000 | ≥ 40,000 | yes |" in shown
     assert "| cancelled, seconds at most | 2.50 | ≤ 2 | no |" in shown
-    assert "| memory of worker or web, MB | 600 | < 500 | no |" in shown
+    assert "| memory of worker or web, MB | 600 | < 200 | no |" in shown
     assert "- 100 MB: lost" in shown
 
 

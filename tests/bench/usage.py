@@ -16,12 +16,15 @@ def forget_peaks(pid: int) -> None:
 
 def peak_mb(pid: int) -> float:
     """The sum of every process's own peak of resident memory, in MB; pages that are shared count for each, so the truth is no higher."""
-    total = 0
-    for one in tree(pid):
-        with contextlib.suppress(OSError):
-            lines = Path(f"/proc/{one}/status").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-    return total * 1024 / 1e6
+    return sum(map(own_peak_mb, tree(pid)))
+
+
+def own_peak_mb(pid: int) -> float:
+    """Of one process, without its children; 0 for one that is gone."""
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
+    return 0.0
 
 
 def cpu_seconds(pid: int) -> float:

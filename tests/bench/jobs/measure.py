@@ -48,7 +48,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Memory:
-    """The most resident memory, in MB, of the worker (with its clock's process) and of the web process, over one job of so many MB."""
+    """The most resident memory, in MB, of the worker (without the process of its clock) and of the web processes, over one job of so many MB."""
 
     megabytes: int
     worker: float
@@ -109,7 +109,7 @@ def memory(system: System, file: Path, megabytes: int) -> Memory:
     for process in (system.worker, system.web):
         usage.forget_peaks(process.pid)
     done = run(system, Work("replay-unordered", ordered=False), file, megabytes * 1000)
-    return Memory(megabytes, usage.peak_mb(system.worker.pid), usage.peak_mb(system.web.pid), done.seconds, done.flaws)
+    return Memory(megabytes, usage.own_peak_mb(system.worker.pid), usage.peak_mb(system.web.pid), done.seconds, done.flaws)
 
 
 def stops(system: System, file: Path, ordered: bool, times: int) -> Stops:

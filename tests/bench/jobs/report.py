@@ -21,7 +21,7 @@ RATIOS: Final = (
 _PER_SECOND: Final = 40_000
 _TIMES: Final = 10
 _CANCELLED: Final = 2.0
-_MEMORY: Final = 500
+_MEMORY: Final = 200
 
 
 @dataclass
@@ -87,7 +87,7 @@ def _ratios(results: Results) -> str:
 
 def _memory(found: list[Memory]) -> str:
     rows = [[f"{one.megabytes:,} MB", f"{one.worker:.0f}", f"{one.web:.0f}", f"{one.seconds:.1f}"] for one in found if not one.flaws]
-    return table(["Most memory, MB, over one job of", "worker and its clock", "web", "seconds"], rows) if rows else ""
+    return table(["Most memory, MB, over one job of", "worker", "web", "seconds"], rows) if rows else ""
 
 
 def _stops(found: list[Stops]) -> str:
