@@ -9,13 +9,13 @@ SPECTRAL := $(VENV)/node/node_modules/.bin/spectral
 run: $(VENV)/.runtime
 	@exec $(BIN)/python -m rudderproxy.development
 
-# The rooms' tests side by side; then whole processes, which want the machine for themselves, one after the other.
+# Side by side what can be, as many of the tests mostly wait; then what measures time.
 # The MCP clients that are written for Node are tried where there is npm.
 test: $(VENV)/.tests
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(VENV)/.node-mcp; \
 	elif [ -n "$$CI" ]; then echo "test: npm is missing, and CI skips nothing" >&2; exit 1; fi
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/system --ignore tests/chaos
-	$(BIN)/python -m pytest tests/system tests/chaos
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 # Kills, full load and fuzzing at length, at random: over an hour. A failure prints how to reproduce it.
 test-chaos: $(VENV)/.tests

@@ -19,6 +19,8 @@ from tests.conftest import GOOD
 from tests.processes import wait_for
 from tests.tree import children
 
+pytestmark = pytest.mark.alone
+
 CALLERS = 64
 SECONDS = 3.0
 """Within which a caller must have its 503."""

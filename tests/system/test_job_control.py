@@ -10,6 +10,8 @@ from tests.system.jobs import arrived, ended, lines, post, read, submit, without
 from tests.tree import kill_tree
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.alone
+
 EVENTS = 10_000
 FORCE = 2.0
 """Seconds that a machine with other things to do has; a second is what is promised."""

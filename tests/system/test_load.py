@@ -12,6 +12,8 @@ from tests.conftest import GOOD
 from tests.processes import wait_for
 from tests.tree import children
 
+pytestmark = pytest.mark.alone
+
 MEGABYTE = 1024 * 1024
 BODY = json.dumps(GOOD["replay"]).encode()
 ALIVE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"

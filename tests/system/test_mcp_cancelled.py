@@ -14,6 +14,8 @@ from tests.system.mcp import ARGUMENTS, HANDSHAKES, STATELESS, Lines, Log, Raw, 
 from tests.tree import children
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 2.0
 """Within which a cancel must be in the log."""
 CALL = {"name": "replay", "arguments": ARGUMENTS["replay"]}

@@ -17,6 +17,8 @@ from tests.system.mcp import ARGUMENTS, BOTH, HANDSHAKES, STATELESS, Log, Raw
 from tests.tree import kill_tree, tree
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.alone
+
 CALLS = 1000
 MIB = 1024 * 1024
 THREADS = 64 + 8 + 1

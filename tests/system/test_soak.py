@@ -17,6 +17,8 @@ from tests.processes import ROOT, wait_for
 from tests.system.mixture import Mixture
 from tests.tree import children
 
+pytestmark = pytest.mark.alone
+
 SECONDS = float(os.environ.get("SOAK_SECONDS") or 300)
 FAULTS = (("delay", {"seconds": 0.3}), ("half_answer", {}), ("reset_after", {}), ("500", {}), ("429", {"retry_after": 1}), ("html", {}))
 
