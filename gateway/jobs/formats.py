@@ -24,7 +24,7 @@ _TO_COMMA: Final = re.compile(rb'[^"\[\]{},]*+(?:"%s"[^"\[\]{},]*+)*+' % _REST_O
 _values: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _TRIES: Final = 8
 _LONGEST: Final = 512 * 1024 * 1024
-"""Bytes that may go by without an event's end. A small gzip can hold a line without one that takes hours to read, and nothing else is done meanwhile."""
+"""Bytes that may go by without an event's end: a small gzip can hold hours of them, in which its worker would do nothing else."""
 _MEMBER_COST: Final = 8 * 1024
 _BRACKET_COST: Final = 40
 """Bytes that take as long to read as one member of a gzip, or one bracket."""

@@ -12,7 +12,7 @@ def shape(job: Job) -> dict[str, Any]:
     """Times are UTC, `rate` is events a second. None where it is not known, or RudderStack has not reported it.
 
     `submitted` counts events that were gone through, `refused` those that were not taken, faulty lines of the input included;
-    `delivered` and `failed` are RudderStack's own numbers. At `kept_until` its input and the texts of its failures go; None: not over, or they are gone.
+    `delivered` and `failed` are RudderStack's own numbers. At `kept_until` its events go, and the texts of its failures; None: not yet, or gone.
     """
     return {
         "id": str(job.id),
