@@ -119,9 +119,7 @@ class FailuresQuery(serializers.Serializer[Any]):
     """Which failures."""
 
     reason = serializers.CharField(required=False, max_length=64)
-    after = serializers.IntegerField(
-        default=0, min_value=0, max_value=2**62, help_text="Failures after the one with this id; where none are left, the answer is empty."
-    )
+    after = serializers.IntegerField(default=0, min_value=0, max_value=2**62, help_text="After the one with this id; an empty answer is the end.")
     summary = serializers.BooleanField(default=False, help_text="Only how many there are of each reason.")
 
 

@@ -148,7 +148,8 @@ def _leave_orphans(job: Job) -> None:
     """Failures that jobs took which were never made: whoever was at it did not live."""
     before = Call.lowest_id(timezone.now() - _UNMADE)
     with log.available(), using_log(_MARKING_SECONDS):
-        takers = set(Failure.objects.filter(job=job, retried_by__lt=before).values_list("retried_by", flat=True).distinct())
+        marked = Failure.objects.filter(job=job, retried_by__lt=before).values_list("retried_by", flat=True).distinct()
+        takers = {taker for taker in marked if taker}
         takers -= set(Job.objects.filter(id__in=takers).values_list("id", flat=True))
         # Of a job that is not kept any more, the call still says that it was.
         takers -= set(Call.objects.filter(id__in=takers).values_list("id", flat=True))
