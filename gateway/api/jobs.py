@@ -7,6 +7,7 @@ from datetime import time
 from typing import Any, BinaryIO, Final
 
 from django.conf import settings
+from django.db.models.functions import Length
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -45,7 +46,9 @@ FORMATS: Final = [choice for choice in Format.choices if choice[0] in (Format.ND
 _HEADERS: Final = (SOURCE, *PASSED_ON)
 _OF_CALLS: Final = ("since", "until", "from_source", "from_job", "reason")
 _FAILURES: Final = 10_000
-"""Failures in one answer; `after` asks for those after it."""
+"""Failures in one answer, at most; `after` asks for those after it."""
+_CHARACTERS: Final = 32 * 1024 * 1024
+"""Of their events, about: one can be as large as a body."""
 
 
 class JobOrder(serializers.Serializer[Any]):
@@ -116,7 +119,7 @@ class FailuresQuery(serializers.Serializer[Any]):
     """Which failures."""
 
     reason = serializers.CharField(required=False, max_length=64)
-    after = serializers.IntegerField(default=0, min_value=0, max_value=2**62, help_text="Failures after the one with this id.")
+    after = serializers.IntegerField(default=0, min_value=0, max_value=2**62, help_text="After the one with this id; an empty answer is the end.")
     summary = serializers.BooleanField(default=False, help_text="Only how many there are of each reason.")
 
 
@@ -213,8 +216,9 @@ class FailuresView(APIView):
         if "reason" in values:
             found = found.filter(reason=values["reason"])
         with available(), using_log():
-            rows = found.order_by("id").values("id", "file", "line", "reason", "pointer", "detail", "event", "retried_by")[:_FAILURES]
-            return _ndjson(rows)
+            last = _last_of_page(found.order_by("id").values_list("id", Length("event"))[:_FAILURES])
+            rows = found.filter(id__lte=last).order_by("id")
+            return _ndjson(rows.values("id", "file", "line", "reason", "pointer", "detail", "event", "retried_by"))
 
 
 class RetryView(APIView):
@@ -294,6 +298,17 @@ def _made(job: Job) -> HttpResponse:
 
 def _no_disk() -> Problem:
     return Problem(503, "no_disk", NO_DISK)
+
+
+def _last_of_page(failures: Iterable[tuple[int, int]]) -> int:
+    """Up to where their events fit into one answer: one at least."""
+    last = total = 0
+    for id_, characters in failures:
+        total += characters
+        if last and total > _CHARACTERS:
+            break
+        last = id_
+    return last
 
 
 def _ndjson(rows: Iterable[Mapping[str, Any]]) -> HttpResponse:

@@ -148,6 +148,9 @@ class JobSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
+    kept_until = serializers.DateTimeField(
+        allow_null=True, help_text="When its events, and the texts of its failures, are removed; null before its end, and once they are gone."
+    )
     rate = serializers.IntegerField(allow_null=True, help_text="Events a second, at most.")
     window = serializers.CharField(allow_null=True, help_text="The hours of each day, in UTC, in which it sends; null for all.")
     ordered = serializers.BooleanField()

@@ -25,7 +25,7 @@ class Finding:
     """What came of events, by their number within the chunk. Whatever is in none of them is still to be sent.
 
     `doubtful` counts those of them that may have arrived. `halve`: one of them is refused, nobody knows which.
-    `pause` is the reason why nothing more can be sent, `later` the seconds to wait before anything is.
+    `pause` is the reason why nothing more can be sent, `later` the seconds to wait before anything is, `why` says what for.
     """
 
     accepted: list[int] = field(default_factory=list)
@@ -34,19 +34,20 @@ class Finding:
     halve: bool = False
     pause: str = ""
     later: float | None = None
+    why: str = ""
 
 
 def judge(operation: Operation, events: Sequence[int], answer: Answer, tries: int) -> Finding:
     """What the answer to these events, sent in one call, means; `tries` failed before."""
     if answer.result == Result.ACCEPTED:
         return Finding(accepted=list(events))
+    said = f"RudderStack answered {answer.status}: {answer.detail}" if answer.origin == "upstream" else answer.detail
     if answer.result == Result.UNKNOWN:
         # Once at once: most often it was one lost connection.
-        return Finding(doubtful=len(events), later=delay(tries, answer.retry_after) if tries else 0.0)
+        return Finding(doubtful=len(events), later=delay(tries, answer.retry_after) if tries else 0.0, why=said)
     if answer.retryable:
-        return Finding(later=delay(tries, answer.retry_after))
+        return Finding(later=delay(tries, answer.retry_after), why=said)
     if answer.status not in (400, 413) or answer.reason in _SETTINGS:
-        said = f"RudderStack answered {answer.status}: {answer.detail}" if answer.origin == "upstream" else answer.detail
         return Finding(pause=f"{answer.reason}: {said}")
     refused = _by_event(operation, events, answer.errors)
     if not refused and len(events) == 1:

@@ -62,8 +62,9 @@ def find(filter_: Filter, since: datetime, until: datetime, first: UUID | None =
     if first is not None:
         # Whatever became of it meanwhile.
         with available(), using_log(_SECONDS):
-            call = Call.objects.get(id=first)
-        yield call
+            call = Call.objects.filter(id=first).first()
+        if call is not None:  # else it was pruned meanwhile
+            yield call
         after = first
     while True:
         with available(), using_log(_SECONDS):

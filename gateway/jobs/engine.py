@@ -34,6 +34,10 @@ LOOK_SECONDS: Final = 1.0
 REFUSED_OF: Final = 1000
 """A job of whose last so many events more than half were refused pauses itself."""
 _SHUT: Final = "window: "
+_WAITS: Final = "waiting: "
+_UNREACHABLE: Final = "input_unreachable: "
+_PASSING: Final = (_SHUT, _WAITS, _UNREACHABLE)
+"""So begin reasons that are over once the job goes on."""
 _REASON: Final = 500
 _INTERNAL: Final = "internal: The gateway failed in a way that it should not. Its own log says how."
 _logger = logging.getLogger(__name__)
@@ -88,6 +92,8 @@ class Slice:
         self._troubles = 0
         self._pause = ""
         self._later = 0.0
+        self._why = ""
+        """Why it waits until later, for people."""
 
     def step(self) -> bool:
         """Do one thing: take in for a second, or wait as long for answers, record them and send on. False once the lease is let go.
@@ -169,7 +175,11 @@ class Slice:
             self._move(State.RUNNING, State.FAILED, f"{error.reason}: {error}")
         except InputUnreachableError as error:
             self._later = delay(self._lease.job.tries)
-            self._lease.commit(reason=storable(f"input_unreachable: {error or 'The input cannot be read now.'}", _REASON))
+            self._why = f"{_UNREACHABLE}{error or 'The input cannot be read now.'}"
+        else:
+            job = self._lease.job
+            if job.reason.startswith(_PASSING):
+                self._commit(partial(_forget_reason, job))
 
     def _look_back(self, job: Job) -> None:
         """At what an earlier slice left: events that were on the wire when somebody died may have arrived."""
@@ -248,6 +258,7 @@ class Slice:
             self._doubtful += finding.doubtful
             self._pause = self._pause or finding.pause
             self._later = max(self._later, finding.later or 0.0)
+            self._why = f"{_WAITS}{finding.why}" if finding.why else self._why
             self._troubles = 0 if finding.accepted else self._troubles + (finding.later is not None)
             for event, fault in sorted(finding.refused.items()):
                 piece.refuse(event, fault)
@@ -285,9 +296,8 @@ class Slice:
 
         def write() -> None:
             save(pieces)
-            if starting and job.reason.startswith(_SHUT):
-                # Unless somebody gave it another one just now.
-                Job.objects.filter(id=job.id, reason=job.reason).update(reason="")
+            if starting and job.reason.startswith(_PASSING):
+                _forget_reason(job)
 
         while True:
             try:
@@ -341,7 +351,7 @@ class Slice:
         elif job.state == State.RUNNING and self._pause:
             self._move(State.RUNNING, State.PAUSED, self._pause)
         elif job.state == State.RUNNING and self._later:
-            changes = {"due_at": _in(self._later), "tries": job.tries + 1}
+            changes = {"due_at": _in(self._later), "tries": job.tries + 1, "reason": storable(self._why, _REASON)}
         elif job.state == State.RUNNING:
             # Behind others that are due.
             changes = {"due_at": _in(max(0.0, self._paced(job)))}
@@ -361,7 +371,8 @@ class Slice:
             self._move(State.RUNNING, State.SUCCEEDED, **counts)
             self._lease.release()
         else:
-            self._lease.release(due_at=_in(reconciliation.delay(job.tries)), tries=job.tries + 1, **counts)
+            why = f"{_WAITS}RudderStack's job status is not complete yet."
+            self._lease.release(due_at=_in(reconciliation.delay(job.tries)), tries=job.tries + 1, reason=why, **counts)
         return False
 
     @contextmanager
@@ -385,7 +396,7 @@ def _send(job: Job, principal: Principal, flight: _Flight, events: list[int], tr
             answer = sending.send(job, piece.row.number, principal, [piece.lines[event] for event in events])
             finding = judge(OPERATIONS[job.operation], events, answer, tries)
         except LogUnavailableError:
-            finding = Finding(later=delay(tries))
+            finding = Finding(later=delay(tries), why="The audit log cannot be written.")
         except Exception as error:
             _logger.error("job %s, chunk %s fails in a way that it should not", job.id, piece.row.number)
             log_exception(error)
@@ -393,6 +404,11 @@ def _send(job: Job, principal: Principal, flight: _Flight, events: list[int], tr
         # Else later events would overtake these.
         flight.halted = flight.halted or bool(finding.pause) or finding.later is not None
     return flight, events, finding
+
+
+def _forget_reason(job: Job) -> None:
+    """Unless somebody gave it another one just now."""
+    Job.objects.filter(id=job.id, reason=job.reason).update(reason="")
 
 
 def _in(seconds: float) -> datetime:

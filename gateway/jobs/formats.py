@@ -23,6 +23,11 @@ _TO_BRACKET: Final = re.compile(rb'[^"\[\]{}]*+(?:"%s"[^"\[\]{}]*+)*+' % _REST_O
 _TO_COMMA: Final = re.compile(rb'[^"\[\]{},]*+(?:"%s"[^"\[\]{},]*+)*+' % _REST_OF_STRING, re.DOTALL)
 _values: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _TRIES: Final = 8
+_LONGEST: Final = 512 * 1024 * 1024
+"""Bytes that may go by without an event's end: a small gzip can hold hours of them, in which its worker would do nothing else."""
+_MEMBER_COST: Final = 8 * 1024
+_BRACKET_COST: Final = 40
+"""Bytes that take as long to read as one member of a gzip, or one bracket."""
 
 
 class InputError(Exception):
@@ -37,14 +42,16 @@ def read(stream: BinaryIO, form: Format, limit: int) -> Iterator[tuple[int, byte
     """Each line or element with its number, from 1 and without gaps, and without white space around it: a blank line is b"".
 
     Of one that has more than `limit` bytes only the first limit + 1 are there. Raises InputError at the place from where on nothing can be
-    told apart: a cut gzip, text that is no array, garbage after its end.
+    told apart: a cut gzip, text that is no array, garbage after its end, an event that does not end.
     """
     by_line = form in (Format.NDJSON, Format.ARCHIVE)
     number = 0
+    patience = _Patience()
     try:
-        chunks = _text(stream)
-        for text in _lines(chunks, limit) if by_line else _Scanner(chunks, limit).elements(form):
+        chunks = _text(stream, patience)
+        for text in _lines(chunks, limit) if by_line else _Scanner(chunks, limit, patience).elements(form):
             number += 1
+            patience.left = _LONGEST
             yield number, text
     except _BrokenError as error:
         raise InputError("broken_input", f"{error}, after {'line' if by_line else 'element'} {number:,}.") from None
@@ -53,7 +60,8 @@ def read(stream: BinaryIO, form: Format, limit: int) -> Iterator[tuple[int, byte
 def detect(stream: BinaryIO, limit: int) -> Format:
     """How the text from here on is written, as far as its first value, up to `limit` bytes of it, tells. Raises InputError."""
     try:
-        scanner = _Scanner(_text(stream), limit)
+        patience = _Patience()
+        scanner = _Scanner(_text(stream, patience), limit, patience)
         start = scanner.next_byte()
         if start == b"[":
             return Format.ARRAY
@@ -77,7 +85,20 @@ class _BrokenGzipError(_BrokenError):
     pass
 
 
-def _text(stream: BinaryIO) -> Iterator[bytes]:
+class _Patience:
+    """How many bytes more may go by until something comes of them."""
+
+    def __init__(self) -> None:
+        self.left = _LONGEST
+
+    def spend(self, cost: int) -> None:
+        """Raises _BrokenError once there is none left."""
+        self.left -= cost
+        if self.left < 0:
+            raise _BrokenError(f"No event ends within {_LONGEST // 1024**2:,} MiB")
+
+
+def _text(stream: BinaryIO, patience: _Patience) -> Iterator[bytes]:
     """The unpacked bytes in chunks, none of them empty, without a byte order mark."""
     chunks = iter(lambda: stream.read(_CHUNK), b"")
     head = b""
@@ -87,17 +108,23 @@ def _text(stream: BinaryIO) -> Iterator[bytes]:
             break
     chunks = chain([head] if head else [], chunks)
     if head.startswith(_GZIP):
-        chunks = _unpacked(chunks)
+        chunks = _unpacked(chunks, patience)
     head = b""
     for chunk in chunks:
         head += chunk
         if len(head) >= len(_BOM):
             break
     head = head.removeprefix(_BOM)
-    return chain([head] if head else [], chunks)
+    return _patiently(chain([head] if head else [], chunks), patience)
 
 
-def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _patiently(chunks: Iterable[bytes], patience: _Patience) -> Iterator[bytes]:
+    for chunk in chunks:
+        patience.spend(len(chunk))
+        yield chunk
+
+
+def _unpacked(chunks: Iterable[bytes], patience: _Patience) -> Iterator[bytes]:
     member = None
     for chunk in chunks:
         data = chunk
@@ -106,6 +133,7 @@ def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 # Zeros fill up to a block's end on some media.
                 data = data.lstrip(b"\0")
                 member = zlib.decompressobj(wbits=31) if data else None
+                patience.spend(_MEMBER_COST)
                 continue
             try:
                 part = member.decompress(data, _CHUNK)
@@ -140,8 +168,9 @@ def _lines(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
 class _Scanner:
     """Finds where elements end, by brackets and strings alone: whether they are JSON is not its question."""
 
-    def __init__(self, chunks: Iterable[bytes], limit: int) -> None:
+    def __init__(self, chunks: Iterable[bytes], limit: int, patience: _Patience) -> None:
         self._chunks = iter(chunks)
+        self._patience = patience
         self._limit = limit
         self._buffer = b""
         self._position = 0
@@ -250,8 +279,9 @@ class _Scanner:
     def _element(self) -> tuple[bytes, bytes]:
         """The text up to a comma or a closing bracket that belongs to no bracket in it, and that."""
         buffer, here = self._buffer, self._position
-        start, depth, in_string, head = here, 0, False, b""
+        start, depth, in_string, head, turns = here, 0, False, b"", 0
         while True:
+            turns += 1
             here = (_END_OF_STRING if in_string else _TO_BRACKET if depth else _TO_COMMA).match(buffer, here).end()  # type: ignore[union-attr]
             byte = buffer[here : here + 1]
             if in_string and byte == b'"':
@@ -262,6 +292,8 @@ class _Scanner:
                     head += buffer[start:here]
                 self._buffer, self._position = buffer, here
                 self.taken += here - start
+                self._patience.spend(turns * _BRACKET_COST)
+                turns = 0
                 if not self._more():
                     raise _BrokenError("The text ends too early")
                 buffer, start, here = self._buffer, 0, 0

@@ -202,6 +202,8 @@ def _archive(lease: Lease, first: str) -> Iterator[str]:
     for path in files_of(job):
         file = ArchiveFile.at(f"{root}/{path}")
         if file and file.may_hold(job.since, job.until):
+            if storable(path, len(path)) != path:
+                raise InputError("bad_file_name", f"{storable(path, 300)}: this name is not UTF-8, or has a NUL in it. Rename it, then try again.")
             found.append(file)
         if monotonic() >= held + _HOLD_SECONDS:
             held = monotonic()

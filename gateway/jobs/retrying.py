@@ -4,11 +4,13 @@ import os
 import tempfile
 import uuid
 from array import array
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -19,7 +21,7 @@ from django.utils import timezone
 
 from gateway.audit import log
 from gateway.audit.database import using_log
-from gateway.audit.models import Action, Verb
+from gateway.audit.models import Action, Call, Verb
 from gateway.forwarding.admission import DESTINATION, SOURCE
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.submission import Submission
@@ -38,6 +40,8 @@ _BESIDE: Final = 64 * 1024
 _READING_SECONDS: Final = 5.0
 _MARKING_SECONDS: Final = 30.0
 """For a job with very many failures."""
+_UNMADE: Final = timedelta(minutes=10)
+"""A job that took failures so long ago, and is not there, never will be."""
 
 
 class _Corrected(msgspec.Struct, gc=False):
@@ -47,9 +51,6 @@ class _Corrected(msgspec.Struct, gc=False):
 
 _corrected: Final = msgspec.json.Decoder(_Corrected)
 _text: Final = msgspec.json.Decoder(str)
-
-_Mark = Callable[[uuid.UUID], int]
-"""Marks what was taken as sent again by a job, within a transaction; returns how many were marked."""
 
 
 def retry_failed(job: Job, submission: Submission, *, reason: str = "", corrected: BinaryIO | None = None, wishes: Wishes | None = None) -> Job:
@@ -74,24 +75,86 @@ def retry_failed(job: Job, submission: Submission, *, reason: str = "", correcte
     digest = sha256(asked.encode()).hexdigest()
     if earlier := earlier_job(submission, digest):
         return earlier
+    _leave_orphans(job)
     new = Job(format=Format.NDJSON, retry_of=job.id, sha256=digest)
     with _scratch() as file:
-        taken, mark = _write_corrected(job, corrected, file) if corrected is not None else _write(job, reason, file)
-        if not taken:
+        ids = _write_corrected(job, corrected, file) if corrected is not None else _write(job, reason, file)
+        if not ids:
             raise _nothing(job, reason, corrected is not None)
         file.flush()
         os.fsync(file.fileno())
 
         def also() -> None:
             row = Action(at=timezone.now(), actor=new.actor, channel=new.channel, verb=Verb.JOB_RETRIED, subject=str(job.id))
-            row.detail = log.as_json([{"job": str(new.id), "failures": str(taken), "reason": reason}])
+            row.detail = log.as_json([{"job": str(new.id), "failures": str(len(ids)), "reason": reason}])
             log.act(row)
-            # Last: it may take longer than the log waits for a row.
-            if mark(new.id) != taken:
-                raise Refusal(409, "taken_meanwhile", "Somebody else sends failures of this job again just now. Look, then ask once more.")
 
-        with using_log(_MARKING_SECONDS):
+        with _taking(job, ids, new.id) as all_of_them:
+            if not all_of_them:
+                if earlier := earlier_job(submission, digest):
+                    return earlier
+                raise Refusal(409, "taken_meanwhile", "Somebody else sends failures of this job again just now. Look, then ask once more.")
             return make(new, submission, source, wishes, file, also)
+
+
+@contextmanager
+def _taking(job: Job, ids: "array[int]", new: uuid.UUID) -> Iterator[bool]:
+    """The failures are this new job's; left again where it was not made. Whether it got them all.
+
+    Before it is made, and a few at a time: in one transaction with it very many would keep the log from everybody else. Those that a
+    crash left taken by a job that never was are free for the next who asks.
+    """
+    doubtful = False
+    try:
+        yield all(_take(ids[start : start + _AT_A_TIME].tolist(), new) for start in range(0, len(ids), _AT_A_TIME))
+    except log.LogUnavailableError as error:
+        # A database that froze may have the job when it wakes.
+        doubtful = error.doubtful
+        raise
+    finally:
+        if not doubtful:
+            with suppress(log.LogUnavailableError):
+                if not _is_there(new):
+                    _leave(job, new)
+
+
+def _is_there(new: uuid.UUID) -> bool:
+    """Whether the job was made, and not an earlier one found under its key."""
+    with log.available(), using_log(_READING_SECONDS):
+        return Job.objects.filter(id=new).exists()
+
+
+def _take(ids: list[int], new: uuid.UUID) -> bool:
+    begun = monotonic()
+    with log.available(), using_log(_READING_SECONDS):
+        taken = Failure.objects.filter(id__in=ids, retried_by=None).update(retried_by=new)
+    # Others take their turn: whoever waits for SQLite only looks now and then.
+    sleep(monotonic() - begun)
+    return taken == len(ids)
+
+
+def _leave(job: Job, new: uuid.UUID) -> None:
+    while True:
+        with log.available(), using_log(_MARKING_SECONDS):
+            ids = list(Failure.objects.filter(job=job, retried_by=new).values_list("id", flat=True)[:_ROWS])
+        if not ids:
+            return
+        for start in range(0, len(ids), _AT_A_TIME):
+            with log.available(), using_log(_READING_SECONDS):
+                Failure.objects.filter(id__in=ids[start : start + _AT_A_TIME], retried_by=new).update(retried_by=None)
+
+
+def _leave_orphans(job: Job) -> None:
+    """Failures that jobs took which were never made: whoever was at it did not live."""
+    before = Call.lowest_id(timezone.now() - _UNMADE)
+    with log.available(), using_log(_MARKING_SECONDS):
+        marked = Failure.objects.filter(job=job, retried_by__lt=before).values_list("retried_by", flat=True).distinct()
+        takers = {taker for taker in marked if taker}
+        takers -= set(Job.objects.filter(id__in=takers).values_list("id", flat=True))
+        # Of a job that is not kept any more, the call still says that it was.
+        takers -= set(Call.objects.filter(id__in=takers).values_list("id", flat=True))
+    for taker in takers:
+        _leave(job, taker)
 
 
 def wishes_of(job: Job) -> Wishes:
@@ -126,25 +189,29 @@ def _scratch() -> Iterator[BinaryIO]:
         Path(path).unlink(missing_ok=True)
 
 
-def _write(job: Job, reason: str, file: BinaryIO) -> tuple[int, _Mark]:
-    """Failures as they were."""
+def _write(job: Job, reason: str, file: BinaryIO) -> "array[int]":
+    """Failures as they were; their ids."""
     found = Failure.objects.filter(job=job, retried_by=None, **({"reason": reason} if reason else {}))
     found = found.alias(size=Length("event")).filter(WHOLE)
-    ids, sizes = array("q"), array("q")
+    ids, sizes, written = array("q"), array("q"), array("q")
     # One look at all: page by page PostgreSQL may look at all of them for each.
     with log.available(), using_log(_MARKING_SECONDS):
         for id_, size in found.annotate(characters=Length("event")).order_by("id").values_list("id", "characters").iterator(_ROWS):
             ids.append(id_)
             sizes.append(size)
-    taken = start = 0
+    start = 0
     while start < len(ids):
         end = start + _fitting(sizes[start : start + _AT_A_TIME])
         with log.available(), using_log(_READING_SECONDS):
-            rows = list(Failure.objects.filter(id__in=ids[start:end].tolist()).order_by("id").values_list("file", "line", "event"))
-        for place, line, event in rows:
+            # Not those of which the text went meanwhile, as its time was over.
+            rows = list(
+                Failure.objects.filter(id__in=ids[start:end].tolist()).exclude(event="").order_by("id").values_list("id", "file", "line", "event")
+            )
+        for id_, place, line, event in rows:
             _put(job, file, event.encode(), place, line)
-        taken, start = taken + len(rows), end
-    return taken, lambda new: found.filter(id__lte=ids[-1]).update(retried_by=new)
+            written.append(id_)
+        start = end
+    return written
 
 
 def _fitting(sizes: Iterable[int]) -> int:
@@ -157,8 +224,8 @@ def _fitting(sizes: Iterable[int]) -> int:
     return number + 1
 
 
-def _write_corrected(job: Job, corrected: BinaryIO, file: BinaryIO) -> tuple[int, _Mark]:
-    """What the lines say, after each was found to be one of the job's failures."""
+def _write_corrected(job: Job, corrected: BinaryIO, file: BinaryIO) -> "array[int]":
+    """What the lines say, after each was found to be one of the job's failures; the failures' ids."""
     corrected.seek(0)
     ids, seen = array("q"), set[int]()
     limit = 2 * settings.GATEWAY_MAX_BODY_BYTES + _BESIDE
@@ -181,10 +248,7 @@ def _write_corrected(job: Job, corrected: BinaryIO, file: BinaryIO) -> tuple[int
                 _put(job, file, event, place, line, id_)
     except InputError as error:
         raise Refusal(400, error.reason, f"{error} No job was made.") from None
-    return len(ids), lambda new: sum(
-        Failure.objects.filter(job=job, id__in=ids[start : start + _AT_A_TIME].tolist(), retried_by=None).update(retried_by=new)
-        for start in range(0, len(ids), _AT_A_TIME)
-    )
+    return ids
 
 
 def _batches(lines: Iterable[tuple[int, int, bytes]]) -> Iterator[list[tuple[int, int, bytes]]]:

@@ -14,9 +14,12 @@ from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from gateway.audit.database import using_log
+from gateway.audit.log import available
 from gateway.jobs.models import Job, Segment
 
 _READ_BYTES: Final = 256 * 1024
+_SECONDS: Final = 5.0
 
 
 def write(job: Job, number: int, first_event: int, events: Sequence[bytes], places: list[tuple[int, str, int]]) -> Segment:
@@ -79,13 +82,15 @@ def remove(segment: Segment) -> None:
 
 
 def remove_all(job: Job) -> None:
-    """Take away all files of a job, also those of writers that did not live to tell. Raises OSError."""
+    """Take away all files of a job, also those of writers that did not live to tell. Raises OSError, LogUnavailableError."""
     with suppress(FileNotFoundError):
         for name in default_storage.listdir(str(job.id))[1]:
             default_storage.delete(f"{job.id}/{name}")
         # Only where folders are things of their own.
         default_storage.delete(str(job.id))
-    job.segments.update(path=None)
+    # Not while files go, of which there can be thousands, each as far away as S3.
+    with available(), using_log(_SECONDS):
+        job.segments.update(path=None)
 
 
 def _sync(path: Path) -> None:

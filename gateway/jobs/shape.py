@@ -12,7 +12,7 @@ def shape(job: Job) -> dict[str, Any]:
     """Times are UTC, `rate` is events a second. None where it is not known, or RudderStack has not reported it.
 
     `submitted` counts events that were gone through, `refused` those that were not taken, faulty lines of the input included;
-    `delivered` and `failed` are RudderStack's own numbers.
+    `delivered` and `failed` are RudderStack's own numbers. At `kept_until` its events go, and the texts of its failures; None: not yet, or gone.
     """
     return {
         "id": str(job.id),
@@ -29,6 +29,7 @@ def shape(job: Job) -> dict[str, Any]:
         "created_at": job.created_at,
         "started_at": job.started_at,
         "ended_at": job.ended_at,
+        "kept_until": job.segments_until,
         "rate": job.rate,
         "window": window.shown(job),
         "ordered": job.ordered,

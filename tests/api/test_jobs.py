@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 
+from gateway.api import jobs
 from gateway.audit.models import Action, Outcome
 from gateway.jobs import control, engine
 from gateway.jobs.lease import claim
@@ -138,6 +139,19 @@ def test_a_dry_run_sends_nothing_and_counts(rest, sandbox):
     job = rest.get(answer["Location"]).json()
     assert (job["state"], job["events"], job["without_message_id"], job["submitted"]) == ("succeeded", 6, 1, 0)
     assert sandbox.count()["calls"] == 0
+
+
+def test_a_list_of_large_failures_is_given_in_parts(rest, monkeypatch):
+    place = make(rest, NDJSON + b"".join(b"%d nonsense\n" % number for number in range(5)))["Location"]
+    finish()
+    monkeypatch.setattr(jobs, "_CHARACTERS", 25)
+    parts, after = [], 0
+    while rows := [json.loads(line) for line in rest.get(f"{place}/failures?after={after}").content.splitlines()]:
+        parts.append([row["event"] for row in rows])
+        after = rows[-1]["id"]
+    assert parts == [["0 nonsense", "1 nonsense"], ["2 nonsense", "3 nonsense"], ["4 nonsense"]]
+    monkeypatch.setattr(jobs, "_CHARACTERS", 1)
+    assert len(rest.get(f"{place}/failures").content.splitlines()) == 1
 
 
 def test_failures_are_sent_again_as_they_were_or_corrected(rest, make_key, sandbox):

@@ -164,6 +164,14 @@ def test_a_body_that_is_broken_is_one_failure(sandbox, monkeypatch):
     assert (failure.file, failure.line, failure.reason) == (str(broken.id), 2, "broken_input")
 
 
+def test_where_the_call_that_it_was_at_is_pruned_meanwhile_it_ends_and_says_so():
+    run(make_job(events(5)))
+    job = ask(result="accepted")
+    Job.objects.filter(id=job.id).update(intake_place=json.dumps({"file": str(Call.lowest_id(timezone.now())), "line": 3}))
+    run(job)
+    assert (job.state, job.reason.partition(":")[0]) == (State.FAILED, "input_changed")
+
+
 def test_events_that_go_out_one_by_one(sandbox):
     run(make_job(events(5), operation="audiencelist"))
     assert sent(sandbox, ask(operation="audiencelist", result="accepted")) == ids(5)

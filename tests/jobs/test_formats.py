@@ -219,3 +219,37 @@ def test_memory_is_bounded_in_one_endless_event(form):
         assert tracemalloc.get_traced_memory()[1] < 8_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("form", "start", "rest"),
+    [
+        (Format.NDJSON, b"{}\n", b"a" * 2_000_000),
+        (Format.ARRAY, b"[{},", b" " * 2_000_000),
+        (Format.ARRAY, b"[{},", b'"' + b"a" * 2_000_000),
+        (Format.ARRAY, b"[{},", b"[" * 400_000),
+    ],
+    ids=["line", "spaces", "string", "brackets"],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_event_that_does_not_end_is_not_read_for_hours(monkeypatch, form, start, rest, packed):
+    monkeypatch.setattr(formats, "_LONGEST", 1 << 20)
+    content = gzip.compress(start + rest) if packed else start + rest
+    found = []
+    with pytest.raises(InputError, match=r"^No event ends within 1 MiB, after (line|element) 1\.$") as error:
+        found.extend(one for one in read(io.BytesIO(content), form, 100))
+    assert error.value.reason == "broken_input"
+
+
+def test_members_of_a_gzip_that_hold_nothing_are_not_read_for_hours(monkeypatch):
+    monkeypatch.setattr(formats, "_LONGEST", 1 << 20)
+    with pytest.raises(InputError, match="No event ends"):
+        list(read(io.BytesIO(gzip.compress(b"") * 1000), Format.NDJSON, 100))
+    assert detect(io.BytesIO(gzip.compress(b" " * 2_000_000 + b"[")), 100) == Format.NDJSON
+
+
+def test_much_that_ends_now_and_then_is_read_to_the_end(monkeypatch):
+    monkeypatch.setattr(formats, "_LONGEST", 1 << 20)
+    long = b"a" * 700_000
+    assert [len(text) for _, text in taken(b"\n".join([long] * 5), Format.NDJSON, limit=10, size=1 << 16)] == [11] * 5
+    assert len(taken(b'["%b"]' % b'","'.join([long] * 5), Format.ARRAY, limit=10, size=1 << 16)) == 5

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -159,3 +160,15 @@ def test_an_s3_that_does_not_answer_is_tried_again_later(make_job, s3, monkeypat
     for form in ("archive", "ndjson"):
         with pytest.raises(InputUnreachableError):
             take_in(hold(make_job(f"s3://{BUCKET}/in", form)), monotonic() + 60)
+
+
+def test_a_file_whose_name_is_no_text_ends_the_job_and_is_named(make_job, tmp_path):
+    path, content = archive([DAY])
+    path = os.fsencode(tmp_path / "archive" / path.replace("/1/", "/1\udcff/"))
+    os.makedirs(os.path.dirname(path))
+    with open(path, "wb") as file:
+        file.write(content)
+    job = make_job(str(tmp_path / "archive"), "archive")
+    with pytest.raises(InputError, match="^src-1/gw/2026-01-02/0/1\N{REPLACEMENT CHARACTER}/.* is not UTF-8") as error:
+        take_in(hold(job), monotonic() + 60)
+    assert error.value.reason == "bad_file_name"

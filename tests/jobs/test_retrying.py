@@ -3,7 +3,9 @@
 import json
 import re
 import threading
+import uuid
 from collections import Counter
+from datetime import timedelta
 from io import BytesIO
 from time import sleep
 
@@ -13,8 +15,9 @@ from django.utils import timezone
 
 from gateway.access.models import ALL, Client
 from gateway.access.principal import Principal
+from gateway.audit import log
 from gateway.audit.database import seconds_to_write
-from gateway.audit.models import Action, Channel
+from gateway.audit.models import Action, Call, Channel
 from gateway.contract.body import Body
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.submission import Submission
@@ -285,13 +288,13 @@ def test_two_at_once_never_take_the_same_failure(how, monkeypatch):
     job = make_job([])
     rows = failed(job, [event(number) for number in range(40)])
     together, made = threading.Barrier(4), []
-    make = retrying.make
+    taking = retrying._taking
 
     def at_once(*arguments):
         together.wait(10)
-        return make(*arguments)
+        return taking(*arguments)
 
-    monkeypatch.setattr(retrying, "make", at_once)
+    monkeypatch.setattr(retrying, "_taking", at_once)
 
     def ask(number):
         fixed = corrections([{"id": row.id, "event": event(0)} for row in rows[number:]]) if how == "corrected" else None
@@ -309,26 +312,68 @@ def test_two_at_once_never_take_the_same_failure(how, monkeypatch):
         thread.join()
     [new] = Job.objects.filter(retry_of=job.id)
     assert set(made) == {new.id}
-    assert len(made) == (4 if how == "one key" else 1)
+    if how == "one key":
+        assert retry_failed(job, asked(idempotency_key="k")) == new
+    else:
+        assert len(made) == 1
     taken = Counter(job.failures.values_list("retried_by", flat=True))
     assert taken[new.id] == len(lines_of(new))
     assert taken[None] == 40 - taken[new.id]
     assert new.format == Format.NDJSON
 
 
-def test_marking_may_take_longer_than_a_row_of_the_log(monkeypatch):
+def test_marking_very_many_keeps_nobody_from_the_log(monkeypatch):
+    monkeypatch.setattr(retrying, "_AT_A_TIME", 2)
     job = make_job([])
-    failed(job, [event(1)])
-    write = retrying._write
+    failed(job, [event(number) for number in range(6)])
+    between = []
 
-    def slow(*arguments):
-        taken, mark = write(*arguments)
-        return taken, lambda new: (sleep(seconds_to_write() + 0.2), mark(new))[1]
+    def others_turn(seconds):
+        log.probe()
+        between.append(job.failures.exclude(retried_by=None).count())
+        sleep(seconds_to_write() / 2)
 
-    monkeypatch.setattr(retrying, "_write", slow)
+    monkeypatch.setattr(retrying, "sleep", others_turn)
     new = retry_failed(job, asked())
-    assert job.failures.get().retried_by == new.id
+    assert between == [2, 4, 6]
+    assert set(job.failures.values_list("retried_by", flat=True)) == {new.id}
     assert Action.objects.filter(verb="job_retried").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [
+        (Refusal(400, "bad_webhook", "no"), True),
+        (OSError("disk"), True),
+        (log.LogUnavailableError("OperationalError"), True),
+        (log.LogUnavailableError("NoAnswerError", doubtful=True), False),
+        (KeyboardInterrupt(), True),
+    ],
+)
+def test_where_the_job_is_not_made_the_failures_are_free(monkeypatch, error, left):
+    job = make_job([])
+    failed(job, [event(1), event(2)])
+
+    def fails(*_):
+        assert not job.failures.filter(retried_by=None).exists()
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retrying, "make", fails)
+        with pytest.raises(type(error)):
+            retry_failed(job, asked())
+    assert job.failures.filter(retried_by=None).count() == (2 if left else 0)
+
+
+def test_what_a_crash_left_taken_is_free_after_a_while(monkeypatch):
+    job, made = make_job([]), make_job([], id=uuid.UUID(int=Call.lowest_id(timezone.now() - timedelta(days=1)).int + 1))
+    rows = failed(job, [event(1), event(2), event(3)])
+    dead, alive = (uuid.UUID(int=Call.lowest_id(timezone.now() - timedelta(minutes=ago)).int + 7) for ago in (11, 9))
+    for row, taker in zip(rows, (dead, alive, made.id), strict=True):
+        job.failures.filter(id=row.id).update(retried_by=taker)
+    new = retry_failed(job, asked())
+    assert list(job.failures.order_by("id").values_list("retried_by", flat=True)) == [new.id, alive, made.id]
+    assert len(lines_of(new)) == 1
 
 
 def test_pages_are_bounded(monkeypatch):

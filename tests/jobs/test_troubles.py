@@ -32,9 +32,33 @@ def test_backing_off(sandbox, kind):
     sandbox.trouble(kind, times=1)
     run(job)
     assert (job.state, counts(job), job.tries, job.lease_until) == (State.RUNNING, (0, 0, 0), 1, None)
+    assert job.reason.startswith(f"waiting: RudderStack answered {kind}: ")
     Job.objects.update(due_at=timezone.now())
     run(job)
-    assert (job.state, counts(job), job.tries) == (State.SUCCEEDED, (10, 0, 0), 0)
+    assert (job.state, counts(job), job.tries, job.reason) == (State.SUCCEEDED, (10, 0, 0), 0, "")
+
+
+def test_why_it_waited_is_forgotten_once_it_goes_on(sandbox, slices):
+    job = make_job(events(30), chunk_events=10)
+    sandbox.trouble("500", times=1)
+    run(job)
+    Job.objects.update(due_at=timezone.now())
+    slice_ = slices()
+    slice_.step()
+    job.refresh_from_db()
+    assert (job.state, job.reason) == (State.RUNNING, "")
+
+
+def test_why_it_waits_does_not_hide_that_it_was_cancelled(slices, monkeypatch):
+    job = make_job([], taken_in=False)
+
+    def unreachable(*_):
+        control.cancel(job.id, **PERSON)
+        raise InputUnreachableError("The input cannot be read: Oops.")
+
+    monkeypatch.setattr(engine, "take_in", unreachable)
+    run(job)
+    assert (job.state, job.reason) == (State.CANCELLED, "cancelled: Cancelled by anna.")
 
 
 def test_backing_off_for_as_long_as_asked(sandbox):
@@ -49,6 +73,8 @@ def test_where_nothing_listens_it_backs_off(settings, sandbox):
     settings.RUDDERSTACK_BASE_URL = "http://127.0.0.1:9"
     job = run(make_job(events(10)))
     assert (job.state, counts(job), job.tries) == (State.RUNNING, (0, 0, 0), 1)
+    assert job.reason.startswith("waiting: ")
+    assert len(job.reason) > len("waiting: ")
     assert Chunk.objects.get().sending == 0
 
 
