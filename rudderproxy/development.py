@@ -54,7 +54,8 @@ def main() -> None:
     if _manage({**env, "KEPT_KEY": key}, "shell", "--verbosity", "0", "-c", _VERIFY, fails="the database cannot be read") != "True":
         key = kept.get("API_KEY", lambda: _new_key(env), anew=True)  # another database than last time, or it was revoked
     manager = Manager()
-    python = f"{sys.executable} manage.py"
+    # honcho starts a shell, whose place the process takes: the pid that is printed is its own.
+    python = f"exec {sys.executable} manage.py"
     if with_sandbox:
         manager.add_process("sandbox", f"{python} run_sandbox", env=env, cwd=str(environment.BASE_DIR))
     manager.add_process("web", f"{python} run_web", env=env, cwd=str(environment.BASE_DIR))
@@ -64,7 +65,7 @@ def main() -> None:
         "-W ignore::UserWarning:celery.platforms -m celery -A rudderproxy --quiet worker --beat --pool threads --concurrency 3 --loglevel WARNING"
     )
     worker += " --without-gossip --without-mingle"
-    manager.add_process("worker", f"{sys.executable} {worker}", env=env, cwd=str(environment.BASE_DIR))
+    manager.add_process("worker", f"exec {sys.executable} {worker}", env=env, cwd=str(environment.BASE_DIR))
     web = f"http://localhost:{settings.gateway_port}"
     upstream = env.get("RUDDERSTACK_BASE_URL") or settings.rudderstack_base_url
     mcp = f"http://localhost:{settings.gateway_mcp_port}"

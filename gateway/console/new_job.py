@@ -117,7 +117,7 @@ class JobForm(forms.Form):
         label="Job run id",
         max_length=200,
         required=False,
-        help_text="RudderStack's job run; empty: one of its own, none: none.",
+        help_text='RudderStack\'s job run. Empty: one of its own; the word "none": no job run.',
         widget=UnfoldAdminTextInputWidget,
     )
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.jobs.models import Job
 
-FORM: Final = "window must be two times of day in UTC that differ, such as 22:00-06:00 (it may pass midnight)."
+FORM: Final = "must be two times of day in UTC that differ, such as 22:00-06:00 (it may pass midnight)."
 _TIME: Final = r"(?:[01]\d|2[0-3]):[0-5]\d"
 _WINDOW: Final = re.compile(f"({_TIME})-({_TIME})", re.ASCII)
 

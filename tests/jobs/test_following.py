@@ -68,7 +68,41 @@ def test_a_bad_end_is_an_error(submit, meanwhile):
         engine.work(claim(), 30)
 
     meanwhile(cancel)
-    with pytest.raises(CommandError, match="the job is cancelled: cancelled: Cancelled by somebody"):
+    with pytest.raises(CommandError, match=r"^the job is cancelled: Cancelled by somebody\.$"):
+        submit("--follow")
+
+
+def test_a_failure_says_why(tmp_path, meanwhile):
+    meanwhile(lambda: engine.work(claim(), 30))
+    with pytest.raises(CommandError, match="^the job has failed: input_missing: The input is not there"):
+        call_command("submit_job", "--archive", str(tmp_path / "nowhere"), "--operation", "replay", "--follow")
+
+
+def test_a_dry_run_says_what_would_be_sent(submit, meanwhile, capsys):
+    meanwhile(lambda: engine.work(claim(), 30))
+    submit("--follow", "--dry-run", last="no event")
+    assert "a dry run: 2 events, 1 calls, 1 refused, 0 without a messageId; sending would take 1 to 1 seconds" in capsys.readouterr().err
+
+
+def test_what_it_waits_for_is_shown_and_what_was_done_before_is_not_its_pace(submit, meanwhile, capsys):
+    submit()
+    job = Job.objects.get()
+    Job.objects.update(state="running", taken_in=True, events=1000, next_event=900, reason="window: Sends again at 22:00 UTC.")
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    meanwhile(interrupt)
+    call_command("follow_job", str(job.id))
+    shown = capsys.readouterr().err
+    assert "refused=0, window: Sends again at 22:00 UTC." in shown
+    assert "900/1.00k [00:00<?, ? events/s" in shown
+
+
+def test_a_pause_by_the_gateway_says_why(submit, meanwhile, sandbox):
+    sandbox.trouble("401", times=1)
+    meanwhile(lambda: engine.work(claim(), 30))
+    with pytest.raises(CommandError, match=r"^the job is paused: rejected_by_upstream: RudderStack answered 401.*[^.]\. Resume it in the admin"):
         submit("--follow")
 
 

@@ -79,6 +79,7 @@ def test_an_archive_by_time(storage, tmp_path, sandbox, capsys):
         (["--retry-failed", "x"], "there is no job x"),
         (["--retry-failed", "x", "--operation", "replay"], "takes operation"),
         (["nowhere.ndjson", "--operation", "replay"], "nowhere.ndjson: No such file"),
+        (["/", "--operation", "replay"], "/ is a directory: if it is an archive, name it by --archive"),
         (["--archive", "x", "--from", "soon", "--operation", "replay"], "--from must be a time"),
     ],
 )

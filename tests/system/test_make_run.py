@@ -105,6 +105,14 @@ def test_with_another_database_the_key_that_it_prints_works_too(run, tmp_path):
     second.stop()
 
 
+@pytest.mark.parametrize("name", ["sandbox", "web", "mcp", "worker"])
+def test_the_kill_of_any_process_by_the_pid_that_is_printed_ends_all(run, name):
+    one = run().start().ready()
+    os.kill(int(re.search(rf"{name} started \(pid=(\d+)\)", one.text)[1]), signal.SIGKILL)
+    assert one.process.wait(30) != 0
+    wait_for(lambda: not any(listening(port) for port in one.ports.values()), 15)
+
+
 @pytest.mark.parametrize("name", ["GATEWAY_PORT", "GATEWAY_SANDBOX_PORT"])
 def test_a_port_in_use_is_told_in_one_line(run, name):
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -16,6 +16,7 @@ from gateway.audit.models import Channel
 class Command(BaseCommand):
     """Makes an API key and shows it, once."""
 
+    requires_system_checks: list[str] = []
     help = "Make an API key for a client and print it. It is shown this once and cannot be had again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from gateway.audit.models import Channel
 class Command(BaseCommand):
     """Revokes an API key."""
 
+    requires_system_checks: list[str] = []
     help = "Revoke an API key, for good."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

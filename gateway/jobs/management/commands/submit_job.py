@@ -76,6 +76,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         except LogUnavailableError:
             raise CommandError("the database cannot be used, so no job was made") from None
+        except IsADirectoryError:
+            raise CommandError(f"{options['file']} is a directory: if it is an archive, name it by --archive") from None
         except OSError as error:
             raise CommandError(f"{error.filename or options['file']}: {error.strerror or error}") from None
         wake()
@@ -137,7 +139,7 @@ def _wishes(options: dict[str, Any]) -> dict[str, Any]:
         try:
             given["window_from"], given["window_to"] = window.read(options["window"])
         except ValueError as error:
-            raise CommandError(f"--{error}") from None
+            raise CommandError(f"--window {error}") from None
     return given | ({"ordered": False} if options["unordered"] else {})
 
 

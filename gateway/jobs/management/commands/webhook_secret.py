@@ -14,6 +14,7 @@ from gateway.webhooks.signing import secrets_of
 class Command(BaseCommand):
     """Shows the current secret."""
 
+    requires_system_checks: list[str] = []
     help = "Show what receivers of a client's webhooks check signatures with (Standard Webhooks)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
