@@ -46,7 +46,7 @@ class Charts:
 
 def charts(job: Job) -> Charts | None:
     """Of the job's last calls, in one query; None where there are too few to tell anything."""
-    rows = Call.objects.filter(job=job.id).order_by("-id").values_list("id", "at", "events", "outcomes__upstream_ms")[:CALLS]
+    rows = Call.objects.filter(job=job.id, chunk__isnull=False).order_by("-id").values_list("id", "at", "events", "outcomes__upstream_ms")[:CALLS]
     calls: dict[uuid.UUID, tuple[datetime, int, int | None]] = {}
     for call_id, at, events, milliseconds in rows:
         known = calls.get(call_id)
