@@ -35,7 +35,8 @@ NO_JOB_RUN: Final = "none"
 BOUNDS: Final = {"rate": (1, 1_000_000), "priority": (-100, 100), "chunk_events": (1, 10_000)}
 """What wishes may be, ends included."""
 _PIECE: Final = 1024 * 1024
-_UPLOADS: Final = "uploads"
+UPLOADS: Final = "uploads"
+"""The folder in storage; each is named by its job's id."""
 _LONGEST_INPUT: Final = 1000
 
 
@@ -123,7 +124,7 @@ def make(
     now, path = timezone.now(), None
     if content is not None:
         content.seek(0)
-        job.input = path = keep(f"{_UPLOADS}/{job.id}", _movable(content))
+        job.input = path = keep(f"{UPLOADS}/{job.id}", _movable(content))
     job.operation, job.client, job.actor = submission.operation.name, submission.principal.client_id, submission.principal.name
     job.channel, job.address, job.request_id = submission.channel, submission.address, hide(submission.request_id)
     job.idempotency_key = submission.idempotency_key
