@@ -22,7 +22,7 @@ from gateway.console.keyset import PER_PAGE, KeysetChangeList, as_uuid
 from gateway.console.pace import Pace, duration, paces
 from gateway.console.progress import WORDS, bar, tracker
 from gateway.console.reports import report
-from gateway.console.states import MOVING, TABS, look, why
+from gateway.console.states import MOVING, TABS, look, webhook, why
 from gateway.jobs.models import AT_WORK, Chunk, Job, State
 
 LIVE: Final = ("state", "progress", "rate", "left", "duplicates")
@@ -197,6 +197,7 @@ class JobAdmin(LogAdmin):
                 context["actions"] = view.actions(str(job.id))
             case "":
                 context |= {**figures(job), "reasons": failures.reasons(job), "report": report(job), **controls.offered(self, request, job)}
+                context["checkable"] = job.dry_run and self.has_add_permission(request)
         return self.answer(request, "console/jobs/page.html", f"Job {job.id}", job=shown(job), **context)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
@@ -239,7 +240,15 @@ def with_paces(jobs: list[Job]) -> list[Job]:
 def shown(job: Job) -> dict[str, Any]:
     """The job with what templates say of it."""
     pace: Pace | None = getattr(job, "pace", None)
-    return {"row": job, "look": look(job), "why": why(job), "bar": bar(job), "pace": pace, "page": reverse("admin:jobs_job_change", args=[job.id])}
+    return {
+        "row": job,
+        "look": look(job),
+        "why": why(job),
+        "webhook": webhook(job),
+        "bar": bar(job),
+        "pace": pace,
+        "page": reverse("admin:jobs_job_change", args=[job.id]),
+    }
 
 
 def cell(name: str, job: Job) -> str:

@@ -69,7 +69,6 @@ def _whole(label: str, help_text: str, low: int, high: int, initial: int | None 
 class JobForm(forms.Form):
     """What is to be sent, where to, and how."""
 
-    once = forms.CharField(max_length=36, widget=forms.HiddenInput)  # a form that is sent again makes no second job
     file = forms.FileField(
         label="A file",
         required=False,
@@ -144,14 +143,15 @@ class JobForm(forms.Form):
 
 def first_view(admin: Any, request: HttpRequest) -> HttpResponse:
     """The form; sent, it makes the dry run."""
-    form = JobForm(request.POST or None, request.FILES or None, initial={"once": str(uuid.uuid4())})
+    form = JobForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         given, wishes = form.cleaned_data, form.wishes
         headers = {SOURCE: given["source"], DESTINATION: given["destination"]}
-        submission = submission_of(request, given["operation"], headers, given["once"], dry_run=True)
+        submission = submission_of(request, given["operation"], headers, None, dry_run=True)
         # A dry run is now, whatever was wished for the job.
         now = replace(wishes, not_before=None, webhook="")
         try:
+            making.check_webhook(wishes.webhook)
             if given["archive"]:
                 job = making.from_archive(submission, given["archive"], given["since"], given["until"], now)
             elif given["calls"]:

@@ -42,7 +42,8 @@ def paces(jobs: Iterable[Job]) -> dict[uuid.UUID, Pace]:
     moving = [job for job in jobs if job.state in MOVING and not job.dry_run and job.started_at]
     sent: dict[uuid.UUID, int] = {}
     if moving:
-        calls = Call.objects.filter(job__in=[job.id for job in moving], id__gte=Call.lowest_id(now - timedelta(seconds=_SECONDS)))
+        since = Call.lowest_id(now - timedelta(seconds=_SECONDS))
+        calls = Call.objects.filter(job__in=[job.id for job in moving], chunk__isnull=False, id__gte=since)
         sent = {job: events or 0 for job, events in calls.values_list("job").annotate(Sum("events")).order_by() if job}
     found = {}
     for job in moving:

@@ -13,7 +13,7 @@ from gateway.ingress.address import original_address
 from gateway.operations import OPERATIONS
 
 
-def submission_of(request: HttpRequest, operation: str, headers: dict[str, str], once: str, *, dry_run: bool) -> Submission:
+def submission_of(request: HttpRequest, operation: str, headers: dict[str, str], once: str | None, *, dry_run: bool) -> Submission:
     """In the name of a person: their role allows it, no key does."""
     everything = frozenset({ALL})
     headers = {**headers, "Content-Type": "application/json"}

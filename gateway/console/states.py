@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from django.utils import timezone
 
-from gateway.jobs.models import Job, State
+from gateway.jobs.models import Job, State, WebhookState
 
 MOVING: Final = (State.RUNNING, State.CANCELLING)
 """The states whose figures change while somebody looks."""
@@ -62,6 +63,20 @@ def why(job: Job) -> str:
             return "Everything was read and checked; nothing was sent." if job.dry_run else _finished(job)
         case _:
             return f"{told} What was sent stays sent." if job.accepted else f"{told} Nothing was sent."
+
+
+def webhook(job: Job) -> str:
+    """What became of telling its end, and where: the host alone, as path and query can hold a secret. "" where nobody is told."""
+    if not job.webhook:
+        return ""
+    host = urlsplit(job.webhook).netloc
+    if not job.webhook_tries:
+        return f"{host} is {'being told' if job.webhook_due_at else 'told when it is over'}."
+    code, _, told = job.webhook_note.partition(": ")
+    word = WebhookState(code or WebhookState.WAITING).label
+    parts = [f"{word} ({host}, {job.webhook_tries} {'try' if job.webhook_tries == 1 else 'tries'}).", told]
+    parts.append(f"It is tried again at {job.webhook_due_at:%Y-%m-%d %H:%M:%S} UTC." if job.webhook_due_at else "")
+    return " ".join(part for part in parts if part)
 
 
 def _waiting(job: Job) -> str:

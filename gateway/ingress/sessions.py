@@ -1,12 +1,11 @@
 """People's sessions, looked at before a large body of theirs is taken in: a stranger must not fill the disk."""
 
-from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.auth import get_user
-from django.http import HttpRequest
+from django.http import HttpRequest, parse_cookie
 
 from gateway.audit.database import using_log
 from gateway.audit.log import LogUnavailableError, available
@@ -25,14 +24,12 @@ def is_upload(scope: dict[str, Any]) -> bool:
 
 def may_upload(cookies: str) -> bool:
     """Whether the cookies are of somebody signed in who may make or change jobs; not where that cannot be told."""
-    try:
-        found = SimpleCookie(cookies).get(settings.SESSION_COOKIE_NAME)
-    except CookieError:
-        return False
-    if found is None:
+    # Not by http.cookies, which gives up at the first cookie of others that is not to its taste.
+    key = parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME)
+    if not key:
         return False
     request = HttpRequest()
-    request.session = import_module(settings.SESSION_ENGINE).SessionStore(found.value)
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     try:
         with available(), using_log():
             user = get_user(request)

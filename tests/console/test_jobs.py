@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from uuid import uuid4
 
@@ -402,6 +402,37 @@ def test_no_page_shows_an_event_or_a_webhook(admin_client):
         html = admin_client.get(path).content.decode()
         assert "a-person" not in html, path
         assert "secret-token" not in html, path
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "hooks.example is told when it is over."),
+        ({"webhook_due_at": datetime(2026, 1, 2, tzinfo=UTC)}, "hooks.example is being told."),
+        (
+            {"webhook_note": "waiting: The receiver answered 503.", "webhook_tries": 1, "webhook_due_at": datetime(2026, 1, 2, tzinfo=UTC)},
+            "Not delivered yet (hooks.example, 1 try). The receiver answered 503. It is tried again at 2026-01-02 00:00:00 UTC.",
+        ),
+        (
+            {"webhook_note": "given_up: The receiver answered 410.", "webhook_tries": 2},
+            "Given up (hooks.example, 2 tries). The receiver answered 410.",
+        ),
+    ],
+)
+def test_the_page_says_what_became_of_the_webhook_without_its_path_and_query(admin_client, fields, told):
+    job = a_job(webhook="https://hooks.example/secret-path?token=secret-query", **fields)
+    html = admin_client.get(page_of(job, "input")).content.decode()
+    assert told in html
+    assert "secret-" not in html
+
+
+def test_a_dry_run_says_what_it_read_and_leads_to_its_start(admin_client, person):
+    job = a_job(dry_run=True, state="succeeded", taken_in=True, events=7, lines=9, faulty=2)
+    html = admin_client.get(page_of(job)).content.decode()
+    assert f"{JOBS}{job.id}/check/" in html
+    assert "Lines read" in html
+    assert "not reported" not in html
+    assert f"{JOBS}{job.id}/check/" not in person("view_job").get(page_of(job)).content.decode()
 
 
 def test_pages_cost_few_queries_and_count_nothing_in_the_log(admin_client):

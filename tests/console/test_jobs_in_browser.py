@@ -105,6 +105,18 @@ def test_the_page_of_a_job_changes_by_itself_and_keeps_what_is_typed(open_page):
     expect(page.get_by_role("button", name="Pause")).to_have_count(0)
 
 
+@pytest.mark.parametrize("way", ["", "change/"])
+def test_where_the_session_is_over_the_page_to_log_in_comes_alone(open_page, way):
+    job = a_running_job()
+    page = open_page()
+    log_in(page)
+    page.goto(f"{JOBS}{job.id}/{way}" if way else JOBS)
+    expect(page.locator("[data-poll]")).to_have_count(1)
+    page.context.clear_cookies()
+    page.wait_for_url("**/admin/login/?next=**")
+    expect(page.get_by_label("Password")).to_have_count(1)
+
+
 def test_nothing_is_asked_for_while_nobody_looks(open_page):
     a_running_job()
     page = open_page()

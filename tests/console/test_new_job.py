@@ -4,14 +4,14 @@ import gzip
 import json
 import re
 from datetime import time, timedelta
+from ipaddress import ip_network
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from gateway.audit.models import Action, Call
+from gateway.audit.models import Action, Call, Result
 from gateway.console.new_job import JobForm, _packed, _unpacked
 from gateway.jobs.making import Wishes
 from gateway.jobs.models import Job, State
@@ -33,7 +33,7 @@ def lines(number: int) -> bytes:
 
 
 def given(content: bytes | None = None, **fields) -> dict:
-    usual = {"once": str(uuid4()), "operation": "replay", "ordered": "on", "priority": "0", "chunk_events": "500"}
+    usual = {"operation": "replay", "ordered": "on", "priority": "0", "chunk_events": "500"}
     return {**usual, **({"file": SimpleUploadedFile("events.ndjson", content)} if content is not None else {}), **fields}
 
 
@@ -52,7 +52,8 @@ def test_an_upload_is_checked_and_then_sent_once(admin_client, sandbox):
     html = admin_client.get(f"{JOBS}{dry.id}/check/").content.decode()
     assert "30 of 30 events can be sent to rep-1 by replay" in html
     assert "As a job it would be 1 call" in html
-    assert not Call.objects.exists()
+    assert set(Call.objects.values_list("outcomes__result", flat=True)) == {Result.JOB}
+    assert arrived(sandbox) == []
 
     for _ in range(2):
         answer = admin_client.post(f"{JOBS}{dry.id}/start/")
@@ -74,9 +75,10 @@ def test_the_real_job_has_an_input_of_its_own(admin_client, media, sandbox):
     assert run(job).state == State.SUCCEEDED
 
 
-def test_wishes_are_of_the_real_job_and_do_not_hold_up_the_dry_run(admin_client):
+def test_wishes_are_of_the_real_job_and_do_not_hold_up_the_dry_run(admin_client, settings):
+    settings.GATEWAY_WEBHOOK_SECRET, settings.GATEWAY_WEBHOOK_NETWORKS = ["x" * 32], [ip_network("127.0.0.0/8")]
     later = (timezone.now() + timedelta(hours=3)).replace(microsecond=0)
-    wishes = {"not_before": f"{later:%Y-%m-%dT%H:%M:%S}", "window_from": "22:00", "window_to": "06:00", "webhook": "https://hooks.example/x"}
+    wishes = {"not_before": f"{later:%Y-%m-%dT%H:%M:%S}", "window_from": "22:00", "window_to": "06:00", "webhook": "http://127.0.0.1/x"}
     wishes |= {"rate": "70", "priority": "-3", "chunk_events": "9", "job_run_id": "run-9", "source": "rep-1", "destination": "d-1"}
     form = given(lines(30), **wishes)
     del form["ordered"]
@@ -85,7 +87,7 @@ def test_wishes_are_of_the_real_job_and_do_not_hold_up_the_dry_run(admin_client)
     assert (dry.not_before, dry.webhook, dry.state) == (None, "", State.SUCCEEDED)
     admin_client.post(f"{JOBS}{dry.id}/start/")
     job = Job.objects.get(dry_run=False)
-    assert (job.not_before, job.due_at, job.window_from, job.window_to, job.webhook) == (later, later, time(22), time(6), "https://hooks.example/x")
+    assert (job.not_before, job.due_at, job.window_from, job.window_to, job.webhook) == (later, later, time(22), time(6), "http://127.0.0.1/x")
     assert (job.rate, job.priority, job.chunk_events, job.job_run_id, job.ordered) == (70, -3, 9, "run-9", False)
     assert (job.source, job.destination) == ("rep-1", "d-1")
 
@@ -160,7 +162,7 @@ def test_earlier_calls_of_a_job_are_sent_again(admin_client, sandbox):
         ({"archive": "/x", "operation": "extract", "source": "unknown"}, "no write key for this source"),
         ({"archive": "/x", "since": "yesterday"}, "valid date"),
         ({"file": SimpleUploadedFile("x", b"\x1f\x8bnot gzip")}, "gzip"),
-        ({"archive": "/x", "once": ""}, ""),
+        ({"archive": "/x", "webhook": "https://hooks.example/x"}, "webhook cannot be used while GATEWAY_WEBHOOK_SECRET is not set"),
     ],
 )
 def test_what_cannot_be_says_so_and_makes_no_job(admin_client, fields, told):
@@ -169,13 +171,24 @@ def test_what_cannot_be_says_so_and_makes_no_job(admin_client, fields, told):
     assert told in answer.content.decode()
 
 
-def test_a_form_that_is_sent_again_makes_no_second_job(admin_client):
+def test_a_form_that_is_sent_again_is_one_more_dry_run_and_each_is_started_once(admin_client, sandbox):
     form = given(lines(3))
     for _ in range(2):
         form["file"].seek(0)
         assert admin_client.post(ADD, form).status_code == 302
-    assert Job.objects.count() == 1
-    assert admin_client.post(ADD, {**form, "file": SimpleUploadedFile("x", lines(4))}).status_code == 200
+    first, second = (run(job) for job in Job.objects.order_by("id"))
+    assert (first.dry_run, second.dry_run) == (True, True)
+    for _ in range(2):
+        admin_client.post(f"{JOBS}{second.id}/start/")
+    run(Job.objects.get(dry_run=False))
+    assert arrived(sandbox) == ids(3)
+
+
+def test_a_webhook_that_cannot_be_is_told_before_the_dry_run(admin_client, settings):
+    settings.GATEWAY_WEBHOOK_SECRET = ["x" * 32]
+    answer = admin_client.post(ADD, given(lines(3), webhook="http://127.0.0.1/x?token=hidden"))
+    assert (answer.status_code, Job.objects.count()) == (200, 0)
+    assert "not on the public internet" in answer.content.decode()
 
 
 def test_a_storage_that_takes_nothing_says_so(admin_client, media):

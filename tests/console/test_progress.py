@@ -12,7 +12,7 @@ from gateway.console.charts import CALLS as CHARTED
 from gateway.console.charts import charts
 from gateway.console.pace import duration, paces
 from gateway.console.progress import CELLS, bar, tracker
-from tests.audit.rows import new_outcome
+from tests.audit.rows import new_call, new_outcome
 from tests.console.pages import a_call, a_chunk, a_job
 
 pytestmark = pytest.mark.django_db
@@ -30,6 +30,17 @@ def test_the_pace_is_of_the_last_seconds_and_of_each_job_alone():
     assert (found[quick.id].rate, found[quick.id].left) == (30.0, 200.0)
     assert (found[slow.id].rate, found[idle.id].rate, found[idle.id].left) == (1.0, 0.0, None)
     assert len(found) == 3
+
+
+def test_what_the_job_was_made_of_is_none_of_its_calls():
+    started = timezone.now() - timedelta(seconds=9)
+    job = a_job(state="running", started_at=started, taken_in=True, events=10_000, next_event=4000)
+    made = new_call(at=timezone.now() - timedelta(seconds=8), job=job.id, events=5000)
+    made.id = job.id
+    log.intend(made)
+    assert (paces([job])[job.id].rate, charts(job)) == (0.0, None)
+    a_call(job, 1)
+    assert charts(job) is None
 
 
 @pytest.mark.parametrize(

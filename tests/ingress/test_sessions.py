@@ -33,6 +33,11 @@ def test_who_may_make_or_change_jobs_may_upload(cookies, permission):
     assert may_upload(cookies(permission))
 
 
+@pytest.mark.parametrize("other", ['prefs={"a": 1}', "kéy=1", "a b=c", "=x"])
+def test_cookies_of_others_do_not_keep_anybody_from_it(cookies, other):
+    assert may_upload(f"{other}; {cookies()}")
+
+
 def test_a_superuser_may_upload(cookies):
     assert may_upload(cookies("none", is_superuser=True))
 

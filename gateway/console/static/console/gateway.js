@@ -5,6 +5,13 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   if (document.hidden && event.target.hasAttribute("data-poll")) event.preventDefault();
 });
 
+// A session that is over answers with the page to log in, which is no part of this one.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (!new URL(event.detail.xhr.responseURL).pathname.endsWith("/login/")) return;
+  event.detail.shouldSwap = false;
+  location.reload();
+});
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   const input = form.matches("form[data-upload]") && form.querySelector('input[type="file"]');
@@ -26,7 +33,7 @@ document.addEventListener("submit", (event) => {
   });
   request.addEventListener("error", () => stop("The connection broke. Send it again."));
   request.addEventListener("load", () => {
-    if (request.status < 300 && request.responseURL !== location.href) return location.assign(request.responseURL);
+    if (request.status < 300 && request.responseURL !== location.href.split("#")[0]) return location.assign(request.responseURL);
     if (!(request.getResponseHeader("Content-Type") || "").startsWith("text/html")) return stop(request.responseText.slice(0, 500));
     const page = new DOMParser().parseFromString(request.responseText, "text/html").querySelector("#content-main");
     if (!page) return stop(`The gateway answered ${request.status}.`);
