@@ -143,16 +143,14 @@ class _Reader:
                             size += len(line[1])
                             if size >= BLOCK_BYTES:
                                 break
-                except InputError as error:
-                    self._error = InputError(error.reason, f"{self.file}: {error}") if self.file else error
-                except InputUnreachableError as error:
+                except (InputError, InputUnreachableError) as error:
                     self._error = error
             if block:
                 self.line = block[-1][0]
                 return block
-            if self._call and isinstance(self._error, InputError):
-                # The other calls are as good as before.
-                fault = Fault("", self._error.reason, str(self._error), "Correct what the call sent, and send it anew.")
+            if self.file and isinstance(self._error, InputError):
+                # The other files or calls are as good as before.
+                fault = Fault("", self._error.reason, str(self._error), "The rest of it was left out: send that by itself.")
                 self._lines, self.fault, self._error = iter([(self.line + 1, b"")]), fault, None
                 continue
             if self._error:
@@ -162,8 +160,11 @@ class _Reader:
             if file is None or file == _SEARCHING:
                 return None if file is None else []
             self.fault = None
-            self._lines = self._open(file)
             self.file, self.line = file, 0
+            try:
+                self._lines = self._open(file)
+            except InputError as error:
+                self._error = error
 
     def _open(self, file: str) -> Iterator[tuple[int, bytes]]:
         limit = settings.GATEWAY_MAX_BODY_BYTES
@@ -260,7 +261,7 @@ class _Part:
         texts: list[bytes] = []
         ids: list[int] = []
         for line, text in block:
-            if not text and self._blank:
+            if not text and self._blank and not no_events:
                 continue
             fault = no_events
             if len(text) > limit:

@@ -134,14 +134,36 @@ def test_events_of_an_archive_are_sent_as_they_are(make_job, tmp_path):
     assert job.failures.get(line=4).event == '{"type":"track"}'
 
 
-def test_a_broken_file_of_an_archive_is_named(make_job, tmp_path):
-    path = tmp_path / path_of(DAY, DAY)
-    path.parent.mkdir(parents=True)
-    path.write_bytes(gzip.compress(archived(1, DAY) + b"\n", mtime=0)[:-4])
+@pytest.mark.parametrize("parts", [1, 2, 3, 4])
+def test_a_broken_file_of_an_archive_is_a_failure_and_the_others_are_taken_in(make_job, tmp_path, parts):
+    for at in (DAY, DAY + 5, DAY + 9):
+        path = tmp_path / path_of(at, at)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = gzip.compress(archived(at, at) + b"\n", mtime=0)
+        path.write_bytes(whole[:-4] if at == DAY + 5 else whole)
     job = make_job(str(tmp_path), "archive")
-    with pytest.raises(InputError, match=f"^{path_of(DAY, DAY)}: The gzip is cut, after line 1.$"):
-        take_in(hold(job), monotonic() + 60)
+    for _ in range(1, parts):  # a block each, then the rest after a restart
+        assert not take_in(hold(job), 0)
+    forget()
+    assert take_in(hold(job), monotonic() + 60)
     job.refresh_from_db()
+    assert (job.taken_in, job.events, job.faulty) == (True, 3, 1)
+    failure = job.failures.get()
+    assert (failure.file, failure.line, failure.reason) == (path_of(DAY + 5, DAY + 5), 2, "broken_input")
+    assert failure.detail == "The gzip is cut, after line 1. The rest of it was left out: send that by itself."
+
+
+def test_a_file_of_an_archive_that_goes_meanwhile_is_a_failure(make_job, tmp_path):
+    for at in (DAY, DAY + 5):
+        path = tmp_path / path_of(at, at)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(archived(at, at) + b"\n", mtime=0))
+    job = make_job(str(tmp_path), "archive")
+    assert not take_in(hold(job), 0)
+    path.unlink()
+    assert take_in(hold(job), monotonic() + 60)
+    job.refresh_from_db()
+    assert [(failure.file, failure.reason) for failure in job.failures.all()] == [(path_of(DAY + 5, DAY + 5), "input_missing")]
     assert job.events == 1
 
 
