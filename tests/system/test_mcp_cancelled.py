@@ -146,9 +146,10 @@ class Connection:
         self.raw = Raw(gateway)
         self.socket = socket.create_connection(("127.0.0.1", gateway.mcp_port))
         self.ask("ping")
-        ours = f"0100007F:{self.socket.getsockname()[1]:04X}"
+        # An earlier connection from the same port, to another server, may linger there.
+        ends = [f"0100007F:{port:04X}" for port in (gateway.mcp_port, self.socket.getsockname()[1])]
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
-        inode = next(row[9] for row in rows if row[2] == ours)
+        inode = next(row[9] for row in rows if row[1:3] == ends)
         self.process = next(pid for pid in children(first) if inode in _sockets(pid))
 
     def ask(self, method, params=None, request_id=1):
