@@ -14,7 +14,7 @@ run: $(VENV)/.runtime
 test: $(VENV)/.tests
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(VENV)/.node-mcp; \
 	elif [ -n "$$CI" ]; then echo "test: npm is missing, and CI skips nothing" >&2; exit 1; fi
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 # Kills, full load and fuzzing at length, at random: over an hour. A failure prints how to reproduce it.

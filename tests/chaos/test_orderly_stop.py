@@ -3,9 +3,13 @@
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.chaos.ledger import Ledger
 from tests.conftest import GOOD
 from tests.processes import wait_for
+
+pytestmark = pytest.mark.alone
 
 CALLS = 20
 

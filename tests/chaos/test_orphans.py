@@ -5,6 +5,8 @@ import pytest
 from tests.processes import wait_for
 from tests.tree import children, kill, runs
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True, scope="module")
 def test_a_killed_worker_takes_its_clock_along_and_a_killed_clock_its_worker(supervisor_with, database):

@@ -11,6 +11,8 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.supervisor import Supervisor
 from tests.processes import wait_for
 
+pytestmark = pytest.mark.alone
+
 OVERDUE = 10_000
 """As many as one look takes."""
 

@@ -62,7 +62,7 @@ def test_random_kills_break_no_promise(supervisor_with, database, upstream, kill
     for id_ in (id_ for id_ in ledger.calls if ledger.last(id_) == "unknown"):
         assert supervisor.gateway.get(f"/v1/calls/{id_}").json()["result"] == "unknown"
     assert supervisor.gateway.get("/v1/calls?result=in_flight").json()["results"] == []
-    wait_for(lambda: not supervisor.orphans(), 5)
+    wait_for(lambda: not supervisor.orphans(), 20)
     assert "locked" not in supervisor.gateway.log
     report = {
         "database": database.name,

@@ -35,7 +35,7 @@ def running(*options):
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.communicate(timeout=5)
+            process.communicate(timeout=20)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
@@ -58,7 +58,7 @@ def test_says_where_it_listens_answers_and_stops_when_told(stop):
     with running() as (process, url):
         assert send(url, "/internal/v1/extract", b"{}", {"Authorization": "Basic d2stMTo="}) == b"ok"
         process.send_signal(stop)
-        out, errors = process.communicate(timeout=5)
+        out, errors = process.communicate(timeout=20)
     assert (process.returncode, out, errors) == (0, "", "")
 
 
@@ -79,7 +79,7 @@ def test_stops_in_the_middle_of_traffic(attempt):
             pass
         process.send_signal(signal.SIGTERM)
         try:
-            _, errors = process.communicate(timeout=5)
+            _, errors = process.communicate(timeout=20)
         finally:
             process.kill()
     assert (process.returncode, errors) == (0, "")
@@ -93,7 +93,7 @@ def test_stops_while_callers_are_connected_and_waiting():
             while not json.loads(send(url, "/received/count", None))["calls"]:
                 pass
             process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=5)
+            _, errors = process.communicate(timeout=20)
             assert idle.fileno() > 0
     assert (process.returncode, errors) == (0, "")
 

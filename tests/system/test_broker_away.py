@@ -10,6 +10,8 @@ from tests.system.jobs import ended, lines, post, submit
 from tests.tree import tree
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.alone
+
 
 def freeze(broker):
     for pid in tree(broker.pid):

@@ -15,6 +15,8 @@ from tests.conftest import GOOD
 from tests.processes import wait_for
 from tests.recorded import recorded
 
+pytestmark = pytest.mark.alone
+
 EVENTS = [
     {"type": "identify", "userId": "u-1", "messageId": "m-1", "traits": {"email": "jane@example.com", "plan": "pro"}},
     {"type": "track", "userId": "u-1", "messageId": "m-2", "event": "Order Completed", "properties": {"revenue": 12.50, "n": 1e2}},

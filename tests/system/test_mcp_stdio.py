@@ -12,6 +12,8 @@ from tests.processes import ROOT
 from tests.system.mcp import ARGUMENTS, HANDSHAKES, Lines, Log, hello, message, parameters
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.alone
+
 
 def test_stdout_holds_messages_alone_even_with_everything_logged(served, sandbox):
     sandbox.trouble("500", times=1)
@@ -132,7 +134,7 @@ def test_a_client_that_reads_nothing_does_not_keep_it_from_ending(served, sandbo
         else:
             process.send_signal(signal.SIGTERM)
         try:
-            process.wait(5)
+            process.wait(20)
         finally:
             process.kill()
         assert time.monotonic() - began < 4.0
@@ -150,6 +152,6 @@ def test_a_client_that_closes_its_end_ends_it(served, sandbox):
         os.close(nothing)
         stdio.write(json.dumps(message("tools/call", {"name": "replay", "arguments": ARGUMENTS["replay"]}, 2)).encode())
         stdio.write(json.dumps(message("tools/list", {}, 3)).encode())
-        assert stdio.process.wait(5) == 0
+        assert stdio.process.wait(20) == 0
         assert b"Traceback" not in stdio.errors.read_bytes()
     assert all(row["result"] == "accepted" or row["reason"] == "cancelled" for row in log.calls())
