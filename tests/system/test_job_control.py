@@ -110,7 +110,6 @@ def test_a_client_that_is_disabled_pauses_its_jobs_and_they_go_on_once_it_may_ag
     assert without_repeats(arrived(sandbox)) == ids(EVENTS)
 
 
-@pytest.mark.chaos
 @pytest.mark.parametrize(("database", "broker"), [("postgresql", "redis")], indirect=True)
 def test_what_is_over_stays_over_whatever_is_restarted(gateway_with, postgresql, database, broker, sandbox):
     gateway = gateway_with(database, **broker.settings)
