@@ -1,19 +1,16 @@
 """`make bench`: measures everything in one run, writes what was found to the screen, to docs/performance.md, and raw to var/bench."""
 
 import argparse
-import json
-import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 import tests.environment  # noqa: F401 - sets the environment
-from tests.bench import checks, loads, losses, machine, measure, report, shares
+from tests.bench import checks, loads, losses, machine, measure, report, session, shares
 from tests.bench.bodies import all_bodies
 from tests.bench.servers import BENCH_BIN, SERVERS, Place, Sandbox, lacking
 from tests.processes import ROOT, PostgreSQL
@@ -39,10 +36,10 @@ def main() -> None:
     started = time.monotonic()
     results = report.Results()
     try:
-        with _folder() as folder:
+        with session.folder() as folder:
             _measure(results, selection, folder, rounds, seconds)
     finally:
-        _keep(results)
+        session.keep(results)
     results.conditions = (
         f"{time.strftime('%Y-%m-%d')}; medians of {rounds} runs of {seconds:g} s each, taken in turns, after {WARM_UP:g} s to warm up; "
         f"the whole took {(time.monotonic() - started) / 60:.0f} minutes."
@@ -59,20 +56,22 @@ def _measure(results: report.Results, selection: loads.Selection, folder: Path, 
     files = {name: folder / f"{name}.json" for name in all_bodies()}
     for name, content in all_bodies().items():
         files[name].write_bytes(content)
-    with _postgresql(folder, selection) as postgresql:
+    wanted = any("postgresql" in name for name in selection.servers)
+    # Its connections suffice for all servers at once.
+    with session.postgresql(folder / "postgresql", wanted, max_connections="500") as postgresql:
         results.machine = machine.card(folder, postgresql)
         if "checks" in selection.parts:
-            _say("checks")
+            session.say("checks")
             results.checks = checks.all_checks()
         for delay in sorted({load.delay_ms for load in selection.loads}):
             with _upstream(folder, delay, postgresql) as place:
                 results.figures += _figures(selection, place, delay, files, rounds, seconds)
         with _upstream(folder, 0, postgresql) as place:
             if "losses" in selection.parts:
-                _say("losses")
+                session.say("losses")
                 results.losses = losses.all_losses(selection.servers, place, files["small"], seconds)
             if "shares" in selection.parts:
-                _say("shares")
+                session.say("shares")
                 results.shares = shares.all_shares(selection.servers, place, files["small"], 8 if rounds > 1 else 3)
 
 
@@ -80,7 +79,7 @@ def _figures(selection: loads.Selection, place: Place, delay: int, files: dict[s
     """All servers run all the while and take turns, so that what else the machine does falls on all alike."""
     wanted = [load for load in selection.loads if load.delay_ms == delay]
     names = [name for name in selection.servers if any(load.suits(name) for load in wanted)]
-    _say(f"starting {', '.join(names)}")
+    session.say(f"starting {', '.join(names)}")
     servers = []
     try:
         for name in names:
@@ -93,36 +92,11 @@ def _figures(selection: loads.Selection, place: Place, delay: int, files: dict[s
             samples = [[measure.sample(server, place.sandbox, load, files[load.body], seconds) for server in suited] for _ in range(rounds)]
             for server, of_server in zip(suited, zip(*samples, strict=True), strict=True):
                 figure = measure.figure(server.name, load, list(of_server))
-                _say(f"{figure.server}, {load}: {figure.per_second:,.0f}/s {'; '.join(figure.flaws)}")
+                session.say(f"{figure.server}, {load}: {figure.per_second:,.0f}/s {'; '.join(figure.flaws)}")
                 yield figure
     finally:
         for server in servers:
             server.stop()
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """On a real disk, since a commit waits for it, and where PostgreSQL's own user can reach it."""
-    folder = Path(tempfile.mkdtemp(prefix="gateway-bench-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _postgresql(folder: Path, selection: loads.Selection) -> Iterator[PostgreSQL | None]:
-    """As it runs in production: with fsync. Its connections suffice for all servers at once."""
-    if not any("postgresql" in name for name in selection.servers):
-        yield None
-        return
-    (folder / "postgresql").mkdir()
-    cluster = PostgreSQL(folder / "postgresql", fsync="on", max_connections="500")
-    try:
-        yield cluster
-    finally:
-        cluster.stop()
 
 
 @contextmanager
@@ -133,17 +107,6 @@ def _upstream(folder: Path, delay_ms: int, postgresql: PostgreSQL | None) -> Ite
         yield Place(own, sandbox, postgresql)
     finally:
         sandbox.stop()
-
-
-def _keep(results: report.Results) -> None:
-    path = ROOT / "var" / "bench" / f"{time.strftime('%Y-%m-%d-%H%M%S')}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(results), indent=1, ensure_ascii=False))
-    print(f"raw: {path.relative_to(ROOT)}")
-
-
-def _say(text: str) -> None:
-    print(f"… {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,18 @@
 """`make bench BENCH=jobs`: measures jobs, and writes what was found to the screen, to docs/performance.md, and raw to var/bench."""
 
 import argparse
-import json
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import tests.environment  # noqa: F401 - sets the environment
-from tests.bench import machine
+from tests.bench import machine, session
 from tests.bench.bodies import lines
 from tests.bench.jobs import measure, report, runs
 from tests.bench.jobs.running import System
@@ -46,10 +43,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: stopped"))
     results, started = report.Results(), time.monotonic()
     try:
-        with _folder() as folder:
+        with session.folder() as folder:
             _measure(results, selection, folder, options.quick)
     finally:
-        _keep(results)
+        session.keep(results, "-jobs")
     rounds = 1 if options.quick else ROUNDS
     results.conditions = (
         f"{time.strftime('%Y-%m-%d')}; medians of {rounds} runs after one to warm up, jobs and loops in turns; "
@@ -72,7 +69,7 @@ def _lacking() -> list[str]:
 
 def _measure(results: report.Results, selection: runs.Selection, folder: Path, quick: bool) -> None:
     """Fills the results part by part, so that what was found is kept whatever happens later."""
-    with _postgresql(folder, selection) as postgresql:
+    with session.postgresql(folder / "postgresql-data", "postgresql" in selection.databases) as postgresql:
         card = machine.card(folder, postgresql)
         results.machine = {name: value for name, value in card.items() if name not in _NOT_IN_USE} | {"Celery": version("celery")}
         for database in selection.databases:
@@ -84,12 +81,12 @@ def _measure(results: report.Results, selection: runs.Selection, folder: Path, q
                 if "memory" in selection.parts and database == selection.databases[-1]:
                     for megabytes in MEMORY_MB[: 1 if quick else None]:
                         results.memory.append(measure.memory(system, _events(folder, megabytes * 1000), megabytes))
-                        _say(f"{megabytes} MB: {results.memory[-1]}")
+                        session.say(f"{megabytes} MB: {results.memory[-1]}")
                 if "stops" in selection.parts:
                     system.sandbox.delay(16)
                     for ordered in (False, True)[: 1 if quick else None]:
                         results.stops.append(measure.stops(system, _events(folder, 100_000), ordered, 1 if quick else STOPS))
-                        _say(str(results.stops[-1]))
+                        session.say(str(results.stops[-1]))
 
 
 def _speeds(results: report.Results, system: System, works: list[runs.Work], delay: int, quick: bool) -> None:
@@ -106,7 +103,7 @@ def _speeds(results: report.Results, system: System, works: list[runs.Work], del
             found[work].append(measure.run(system, work, _events(system.folder, count), count))
     for work, runs_ in found.items():
         results.figures.append(measure.figure(system, work, delay, counts[work], runs_))
-        _say(f"{system.name}, {work.name}, {delay} ms: {results.figures[-1].per_second:,.0f}/s {'; '.join(results.figures[-1].flaws)}")
+        session.say(f"{system.name}, {work.name}, {delay} ms: {results.figures[-1].per_second:,.0f}/s {'; '.join(results.figures[-1].flaws)}")
 
 
 def _events(folder: Path, count: int) -> Path:
@@ -119,33 +116,8 @@ def _events(folder: Path, count: int) -> Path:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    """On a real disk, since a commit waits for it, and where PostgreSQL's own user can reach it."""
-    folder = Path(tempfile.mkdtemp(prefix="gateway-bench-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _postgresql(folder: Path, selection: runs.Selection) -> Iterator[PostgreSQL | None]:
-    """As it runs in production: with fsync."""
-    if "postgresql" not in selection.databases:
-        yield None
-        return
-    (folder / "postgresql-data").mkdir()
-    cluster = PostgreSQL(folder / "postgresql-data", fsync="on")
-    try:
-        yield cluster
-    finally:
-        cluster.stop()
-
-
-@contextmanager
 def _system(database: str, folder: Path, postgresql: PostgreSQL | None) -> Iterator[System]:
-    _say(f"starting {database}")
+    session.say(f"starting {database}")
     own = folder / database
     own.mkdir()
     sandbox = Sandbox(own, 0)
@@ -157,17 +129,6 @@ def _system(database: str, folder: Path, postgresql: PostgreSQL | None) -> Itera
             system.stop()
     finally:
         sandbox.stop()
-
-
-def _keep(results: report.Results) -> None:
-    path = ROOT / "var" / "bench" / f"{time.strftime('%Y-%m-%d-%H%M%S')}-jobs.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(results), indent=1, ensure_ascii=False))
-    print(f"raw: {path.relative_to(ROOT)}")
-
-
-def _say(text: str) -> None:
-    print(f"… {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
