@@ -12,7 +12,8 @@ import pytest
 from gateway.webhooks import posting
 from gateway.webhooks.posting import USER_AGENT, post
 from gateway.webhooks.signing import secrets_of
-from tests.webhooks.receiver import Receiver, certificate
+from tests.certificates import certificate
+from tests.webhooks.receiver import Receiver
 
 DOCUMENT = {"type": "job.succeeded", "timestamp": datetime(2026, 11, 24, 7, 0, 0, 5, tzinfo=UTC), "data": {"id": "1", "reason": "grün"}}
 
