@@ -15,8 +15,6 @@ from tests.conftest import GOOD
 from tests.processes import wait_for
 from tests.recorded import recorded
 
-pytestmark = pytest.mark.alone
-
 EVENTS = [
     {"type": "identify", "userId": "u-1", "messageId": "m-1", "traits": {"email": "jane@example.com", "plan": "pro"}},
     {"type": "track", "userId": "u-1", "messageId": "m-2", "event": "Order Completed", "properties": {"revenue": 12.50, "n": 1e2}},
@@ -122,6 +120,7 @@ def test_what_the_web_server_cannot_pass_on_is_not_taken_for_nothing(gateway, sa
         assert not connection.recv(9).startswith(b"\0\0")
 
 
+@pytest.mark.alone
 def test_a_slow_upload_does_not_use_up_the_calls_own_time(gateway_with, sandbox):
     gateway = gateway_with(None, GATEWAY_DEADLINE_SECONDS="1")
     body = json.dumps(GOOD["replay"]).encode()
@@ -158,12 +157,14 @@ def test_the_largest_headers_that_get_through_do_not_break_the_log(gateway, sand
     assert {row["result"] for row in rows} <= {"accepted", "refused", "rejected", "failed", "unknown"}
 
 
+@pytest.mark.alone
 def test_a_revoked_key_is_refused_within_five_seconds(gateway, sandbox):
     assert gateway.send("replay", GOOD["replay"]).status_code == 200
     gateway.manage("revoke_api_key", gateway.key)
     wait_for(lambda: gateway.send("replay", GOOD["replay"]).status_code == 401, 5)
 
 
+@pytest.mark.alone
 def test_the_log_away_is_503_and_nothing_is_sent_and_back_it_serves(gateway_with, postgresql, sandbox):
     gateway = gateway_with(postgresql.database())
     assert gateway.send("replay", GOOD["replay"]).status_code == 200
@@ -179,6 +180,7 @@ def test_the_log_away_is_503_and_nothing_is_sent_and_back_it_serves(gateway_with
     wait_for(lambda: gateway.send("replay", GOOD["replay"]).status_code == 200, 5)
 
 
+@pytest.mark.alone
 def test_sqlite_locked_by_another_is_503_within_three_seconds(gateway_with, sandbox):
     gateway = gateway_with(None)
     assert gateway.send("replay", GOOD["replay"]).status_code == 200
