@@ -1,13 +1,10 @@
 """/v1/jobs: long replays and extracts, made, watched and steered."""
 
-import json
 import uuid
-from collections.abc import Iterable, Mapping
 from datetime import time
 from typing import Any, BinaryIO, Final
 
 from django.conf import settings
-from django.db.models.functions import Length
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -29,26 +26,26 @@ from gateway.forwarding.admission import PASSED_ON, SOURCE
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.forward import refuse
 from gateway.forwarding.submission import Submission
-from gateway.jobs import control, making, retrying, window
+from gateway.jobs import control, failures, making, retrying, window
 from gateway.jobs.earlier import ANY, RESULTS, Filter
 from gateway.jobs.formats import InputError, detect
 from gateway.jobs.making import Wishes
-from gateway.jobs.models import Failure, Format, Job, State
+from gateway.jobs.models import BOUNDS, Format, Job, State
 from gateway.jobs.shape import shape
 from gateway.jobs.tasks import wake
 from gateway.operations import OPERATIONS
 from gateway.submission import NO_DISK
 from gateway.webhooks.address import LONGEST
-from gateway.webhooks.signing import secrets_of
 
 FORMATS: Final = [choice for choice in Format.choices if choice[0] in (Format.NDJSON, Format.ARRAY, Format.BATCH)]
 """Not an archive: its input is a place that the gateway's machine can read, and so for who is on it."""
 _HEADERS: Final = (SOURCE, *PASSED_ON)
 _OF_CALLS: Final = ("since", "until", "from_source", "from_job", "reason")
-_FAILURES: Final = 10_000
-"""Failures in one answer, at most; `after` asks for those after it."""
-_CHARACTERS: Final = 32 * 1024 * 1024
-"""Of their events, about: one can be as large as a body."""
+
+
+def _whole(name: str, help_text: str, **options: Any) -> serializers.IntegerField:
+    low, high = BOUNDS[name]
+    return serializers.IntegerField(min_value=low, max_value=high, help_text=help_text, **options)
 
 
 class JobOrder(serializers.Serializer[Any]):
@@ -58,9 +55,9 @@ class JobOrder(serializers.Serializer[Any]):
     format = serializers.ChoiceField(choices=FORMATS, required=False, help_text="How the body is written; found out by looking without it.")
     dry_run = serializers.BooleanField(default=False, help_text="Read and check everything exactly; send nothing.")
     ordered = serializers.BooleanField(default=True, help_text="One chunk at a time, in order; else up to 16 at once.")
-    rate = serializers.IntegerField(required=False, min_value=1, max_value=1_000_000, help_text="Events a second, at most.")
-    priority = serializers.IntegerField(default=0, min_value=-100, max_value=100, help_text="Of the jobs that wait the highest goes first.")
-    chunk_events = serializers.IntegerField(default=500, min_value=1, max_value=10_000, help_text="Events sent together.")
+    rate = _whole("rate", "Events a second, at most.", required=False)
+    priority = _whole("priority", "Of the jobs that wait the highest goes first.", default=0)
+    chunk_events = _whole("chunk_events", "Events sent together.", default=500)
     not_before = serializers.DateTimeField(required=False, help_text="Begin at this time.")
     from_calls = serializers.ChoiceField(
         choices=[*((result.value, result.label) for result in RESULTS), (ANY, "Any of these")],
@@ -112,7 +109,7 @@ class JobsQuery(serializers.Serializer[Any]):
 class RateQuery(serializers.Serializer[Any]):
     """Another rate."""
 
-    rate = serializers.IntegerField(required=False, min_value=1, max_value=1_000_000, help_text="Events a second; without it as many as go.")
+    rate = _whole("rate", "Events a second; without it as many as go.", required=False)
 
 
 class FailuresQuery(serializers.Serializer[Any]):
@@ -211,14 +208,10 @@ class FailuresView(APIView):
         job = _job(principal_of(request._request), job_id)
         values = given(FailuresQuery, request)
         if values["summary"]:
-            return _ndjson(retrying.refusals(job))
-        found = Failure.objects.filter(job=job, id__gt=values["after"])
-        if "reason" in values:
-            found = found.filter(reason=values["reason"])
-        with available(), using_log():
-            last = _last_of_page(found.order_by("id").values_list("id", Length("event"))[:_FAILURES])
-            rows = found.filter(id__lte=last).order_by("id")
-            return _ndjson(rows.values("id", "file", "line", "reason", "pointer", "detail", "event", "retried_by"))
+            content = failures.as_lines(failures.by_reason(job))
+        else:
+            content = failures.lines(job, values.get("reason", ""), values["after"])
+        return HttpResponse(content, content_type="application/x-ndjson")
 
 
 class RetryView(APIView):
@@ -239,19 +232,6 @@ class RetryView(APIView):
             return present(refuse(submission, refusal))
         except OSError:
             raise _no_disk() from None
-
-
-class WebhookSecretView(APIView):
-    """What a receiver checks signatures with."""
-
-    http_method_names = ("get", "head")
-
-    def get(self, request: Request) -> HttpResponse:
-        """The current secret of the key's own client."""
-        secrets = secrets_of(principal_of(request._request).client_id)
-        if not secrets:
-            raise Problem(404, "no_webhook_secret", "There are no webhooks here: GATEWAY_WEBHOOK_SECRET is not set.")
-        return Response({"secret": secrets[0]}, headers={"Cache-Control": "no-store"})
 
 
 _CONTROLS: Final = {"pause": control.pause, "resume": control.resume, "cancel": control.cancel}
@@ -298,22 +278,6 @@ def _made(job: Job) -> HttpResponse:
 
 def _no_disk() -> Problem:
     return Problem(503, "no_disk", NO_DISK)
-
-
-def _last_of_page(failures: Iterable[tuple[int, int]]) -> int:
-    """Up to where their events fit into one answer: one at least."""
-    last = total = 0
-    for id_, characters in failures:
-        total += characters
-        if last and total > _CHARACTERS:
-            break
-        last = id_
-    return last
-
-
-def _ndjson(rows: Iterable[Mapping[str, Any]]) -> HttpResponse:
-    lines = (json.dumps(row, ensure_ascii=False, default=str) for row in rows)
-    return HttpResponse("".join(f"{line}\n" for line in lines), content_type="application/x-ndjson")
 
 
 def _job(principal: Principal, job_id: uuid.UUID) -> Job:

@@ -29,7 +29,6 @@ from gateway.api.jobs import (
     RateQuery,
     RetryQuery,
     RetryView,
-    WebhookSecretView,
 )
 from gateway.api.operation import view_of
 from gateway.api.serializers import (
@@ -44,6 +43,7 @@ from gateway.api.serializers import (
     ResultSerializer,
     WebhookSecretSerializer,
 )
+from gateway.api.webhooks import WebhookSecretView
 from gateway.contract.schemas import body_schema, example_of
 from gateway.forwarding.idempotency import MAX_LENGTH
 from gateway.ingress.problem import TYPE

@@ -14,7 +14,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWi
 from gateway.audit.log import LogUnavailableError
 from gateway.audit.models import Channel
 from gateway.jobs import control
-from gateway.jobs.models import Job, State
+from gateway.jobs.models import BOUNDS, Job, State
 from gateway.jobs.tasks import wake
 
 
@@ -22,8 +22,8 @@ class RateForm(forms.Form):
     """Another rate."""
 
     rate = forms.IntegerField(
-        min_value=1,
-        max_value=1_000_000,
+        min_value=BOUNDS["rate"][0],
+        max_value=BOUNDS["rate"][1],
         required=False,
         label="Events a second, at most",
         help_text="Empty: as many as go. In force within a second.",

@@ -1,13 +1,11 @@
 """A job's failures: by reason, row by row without the events, and as a file with them, which is recorded with a reason."""
 
-import json
 import uuid
 from typing import Any, Final
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -17,14 +15,10 @@ from gateway.audit import log
 from gateway.audit.models import Action, Channel, Verb
 from gateway.audit.texts import storable
 from gateway.console.keyset import PER_PAGE
-from gateway.jobs.models import Failure, Job
+from gateway.jobs.failures import MOST_ROWS, by_reason, find, lines
+from gateway.jobs.models import Job
 
-MOST_ROWS: Final = 10_000
-MOST_CHARACTERS: Final = 64_000_000
-"""Of events in one file."""
-_FIELDS: Final = ("id", "file", "line", "reason", "pointer", "detail", "event")
 _REASONS: Final = 100
-_AT_A_TIME: Final = 200
 
 
 class DownloadForm(forms.Form):
@@ -37,16 +31,14 @@ class DownloadForm(forms.Form):
 
 def reasons(job: Job) -> list[Any]:
     """Each reason with its count, the most frequent first: one query over its index."""
-    if not job.failed + job.faulty:
-        return []
-    return list(Failure.objects.filter(job=job).values("reason").annotate(count=Count("id")).order_by("-count", "reason")[:_REASONS])
+    return by_reason(job)[:_REASONS] if job.failed + job.faulty else []
 
 
 def list_view(admin: Any, request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """A page of failures, in the order of their ids."""
     job = admin.job(request, job_id)
     reason, after = storable(request.GET.get("reason", ""), 64), _number(request.GET.get("after", ""))
-    rows = list(_found(job, reason, after).defer("event")[: PER_PAGE + 1])
+    rows = list(find(job, reason, after).defer("event")[: PER_PAGE + 1])
     form = DownloadForm(initial={"reason": reason, "after": after}) if admin.may_read_events(request) else None
     answer: HttpResponse = admin.answer(
         request,
@@ -85,25 +77,9 @@ def download_view(admin: Any, request: HttpRequest, job_id: uuid.UUID) -> HttpRe
     except log.LogUnavailableError:
         messages.error(request, "The database cannot be used now, so nothing is given out.")
         return back
-    answer = HttpResponse("".join(_lines(job, reason, after)), content_type="application/x-ndjson")
+    answer = HttpResponse(lines(job, reason, after), content_type="application/x-ndjson")
     answer["Content-Disposition"] = f'attachment; filename="failures-{job.id}-{after}.ndjson"'
     return answer
-
-
-def _lines(job: Job, reason: str, after: int) -> list[str]:
-    """The failures as lines, up to the limits of one file."""
-    lines: list[str] = []
-    size = 0
-    while size < MOST_CHARACTERS and (rows := list(_found(job, reason, after).values(*_FIELDS)[: min(_AT_A_TIME, MOST_ROWS - len(lines))])):
-        lines += [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-        size += sum(map(len, lines[-len(rows) :]))
-        after = rows[-1]["id"]
-    return lines
-
-
-def _found(job: Job, reason: str, after: int) -> QuerySet[Failure]:
-    found = Failure.objects.filter(job=job, id__gt=after).order_by("id")
-    return found.filter(reason=reason) if reason else found
 
 
 def _number(text: str) -> int:

@@ -35,7 +35,7 @@ from gateway.jobs import making
 from gateway.jobs.earlier import ANY, RESULTS, Filter
 from gateway.jobs.formats import InputError, detect
 from gateway.jobs.making import Wishes
-from gateway.jobs.models import AT_WORK, Format, Job, State
+from gateway.jobs.models import AT_WORK, BOUNDS, Format, Job, State
 from gateway.jobs.tasks import wake
 from gateway.operations import OPERATIONS
 
@@ -54,7 +54,8 @@ def _of_day(label: str, help_text: str) -> forms.TimeField:
     return forms.TimeField(label=label, required=False, help_text=help_text, widget=UnfoldAdminTextInputWidget({"type": "time"}))
 
 
-def _whole(label: str, help_text: str, low: int, high: int, initial: int | None = None) -> forms.IntegerField:
+def _whole(name: str, label: str, help_text: str, initial: int | None = None) -> forms.IntegerField:
+    low, high = BOUNDS[name]
     return forms.IntegerField(
         label=label,
         min_value=low,
@@ -103,9 +104,9 @@ class JobForm(forms.Form):
     ordered = forms.BooleanField(
         label="In order", required=False, initial=True, help_text="One chunk at a time; else up to 16 at once.", widget=UnfoldBooleanWidget
     )
-    rate = _whole("Events a second, at most", "Empty: as many as go.", 1, 1_000_000)
-    priority = _whole("Priority", "Of the jobs that wait the highest goes first.", -100, 100, 0)
-    chunk_events = _whole("Events in one call", "At most.", 1, 10_000, 500)
+    rate = _whole("rate", "Events a second, at most", "Empty: as many as go.")
+    priority = _whole("priority", "Priority", "Of the jobs that wait the highest goes first.", 0)
+    chunk_events = _whole("chunk_events", "Events in one call", "At most.", 500)
     not_before = _moment("Not before (UTC)", "Empty: at once.")
     window_from = _of_day("Each day from (UTC)", "With the next: it sends in this part of each day only.")
     window_to = _of_day("Each day to (UTC)", "May be the next day's.")

@@ -2,7 +2,6 @@
 
 from django.http import HttpRequest
 
-from gateway.access.models import ALL
 from gateway.access.principal import Principal
 from gateway.audit.log import LogUnavailableError
 from gateway.audit.models import Channel
@@ -15,10 +14,9 @@ from gateway.operations import OPERATIONS
 
 def submission_of(request: HttpRequest, operation: str, headers: dict[str, str], once: str | None, *, dry_run: bool) -> Submission:
     """In the name of a person: their role allows it, no key does."""
-    everything = frozenset({ALL})
     headers = {**headers, "Content-Type": "application/json"}
     return Submission(
-        principal=Principal("", request.user.get_username(), "", everything, everything),
+        principal=Principal.without_key(request.user.get_username()),
         operation=OPERATIONS[operation],
         body=Body.of(b""),
         channel=Channel.ADMIN,

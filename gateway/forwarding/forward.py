@@ -110,7 +110,8 @@ def _complete(call: Call, submission: Submission, admission: Admission) -> None:
     call.destination = hide(admission.destination)
     call.job_run_id = hide(admission.job_run_id)
     call.events = admission.reading.events
-    _digest(call, submission)
+    # Read now at the latest: it is what is sent.
+    call.bytes, call.sha256 = len(submission.body.received), submission.body.digest
     # From here on, as reading the body took its own time.
     call.deadline_at = timezone.now() + timedelta(seconds=settings.GATEWAY_DEADLINE_SECONDS) + GRACE
     log.clean(call)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from io import BytesIO
@@ -14,6 +13,7 @@ from django.conf import settings
 
 from gateway.ingress.trouble import Trouble
 from gateway.ingress.upload import Receive
+from gateway.jobs import incoming
 
 _PIECE: Final = 1024 * 1024
 """Bytes gathered before they are written, by a thread."""
@@ -33,7 +33,6 @@ class FileUpload:
         self._receive = receive
         self._limit = limit
         self._file: BinaryIO | None = None
-        self._path = ""
         self.trouble: Trouble | None = None
 
     @property
@@ -66,17 +65,11 @@ class FileUpload:
         if self._file is not None:
             with suppress(OSError):  # what the disk had no room for
                 self._file.close()
-            Path(self._path).unlink(missing_ok=True)
-
-    def _open(self) -> BinaryIO:
-        Path(settings.MEDIA_ROOT).mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, self._path = tempfile.mkstemp(dir=settings.MEDIA_ROOT, prefix="incoming-")
-        os.close(descriptor)
-        self._file = Path(self._path).open("w+b")  # noqa: SIM115 - until `let_go`
-        return self._file
+            Path(self._file.name).unlink(missing_ok=True)
 
     async def _read(self) -> None:
-        file, size, gathered, more = self._open(), 0, bytearray(), True
+        self._file = file = incoming.begin()
+        size, gathered, more = 0, bytearray(), True
         while more:
             async with asyncio.timeout(settings.GATEWAY_BODY_SECONDS):
                 message = await self._receive()

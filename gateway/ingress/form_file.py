@@ -1,20 +1,19 @@
 """A file within a form, on the disk where it will stay: so that storage moves it, and no other disk fills."""
 
 import tempfile
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
+
+from gateway.jobs import incoming
 
 
 class FormFile(TemporaryUploadedFile):
     """One file. Gone when it is closed, unless somebody has moved it away."""
 
     def __init__(self, name: str, content_type: str, size: int, charset: str | None, extra: Any) -> None:
-        Path(settings.MEDIA_ROOT).mkdir(mode=0o700, parents=True, exist_ok=True)
-        file: Any = tempfile.NamedTemporaryFile(dir=settings.MEDIA_ROOT, prefix="incoming-")  # noqa: SIM115 - until it is closed
+        file: Any = tempfile.NamedTemporaryFile(dir=incoming.folder(), prefix=incoming.PREFIX)  # noqa: SIM115 - until it is closed
         UploadedFile.__init__(self, file, name, content_type, size, charset, extra)
 
 

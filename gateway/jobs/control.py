@@ -9,7 +9,7 @@ from django.utils import timezone
 from gateway.audit import log
 from gateway.audit.models import Action, Channel, Verb
 from gateway.audit.texts import storable
-from gateway.jobs.models import Job, State
+from gateway.jobs.models import BOUNDS, Job, State
 
 _ACTIVE: Final = (State.QUEUED, State.RUNNING)
 _WHY: Final = {
@@ -46,8 +46,9 @@ def cancel(job_id: uuid.UUID, *, actor: str, channel: Channel, reason: str = "")
 
 def set_rate(job_id: uuid.UUID, rate: int | None, *, actor: str, channel: Channel, reason: str = "") -> Job:
     """At most so many events a second from now on; None: as many as go. Raises TransitionError, Job.DoesNotExist, LogUnavailableError."""
-    if rate is not None and not 1 <= rate <= 1_000_000:
-        raise TransitionError("A rate is 1 to 1,000,000 events a second, or none.")
+    low, high = BOUNDS["rate"]
+    if rate is not None and not low <= rate <= high:
+        raise TransitionError(f"A rate is {low:,} to {high:,} events a second, or none.")
     detail = {"rate": "none" if rate is None else str(rate)}
     return _change(job_id, "slowed or sped up", (*_ACTIVE, State.PAUSED), Verb.JOB_RATE_CHANGED, actor, channel, reason, detail, rate=rate)
 

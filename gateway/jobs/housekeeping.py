@@ -16,6 +16,7 @@ from django.utils import timezone
 from gateway.audit.database import using_log
 from gateway.audit.log import available
 from gateway.audit.models import Call
+from gateway.jobs.incoming import PREFIX
 from gateway.jobs.making import UPLOADS
 from gateway.jobs.models import TERMINAL, Failure, Format, Job
 from gateway.jobs.segments import remove_all
@@ -26,8 +27,6 @@ _LOOK: Final = 20_000
 _ROWS: Final = 500
 """Failures in one commit: nobody else, who may have a caller waiting, waits long for it."""
 _SECONDS: Final = 30.0
-_INCOMING: Final = "incoming-"
-"""So begin the names of files beside storage that are on their way into it."""
 _UNCLAIMED: Final = timedelta(days=1)
 """What has no job after that never will."""
 _logger = logging.getLogger(__name__)
@@ -102,7 +101,7 @@ def _clear_incoming() -> None:
     with suppress(FileNotFoundError), os.scandir(settings.MEDIA_ROOT) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):  # it was moved just now
-                if entry.name.startswith(_INCOMING) and entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime < before:
+                if entry.name.startswith(PREFIX) and entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime < before:
                     Path(entry.path).unlink()
 
 

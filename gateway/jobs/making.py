@@ -25,15 +25,13 @@ from gateway.forwarding.forward import call_of_job, record_job
 from gateway.forwarding.idempotency import check_key, claim_job, job_of
 from gateway.forwarding.submission import Submission
 from gateway.jobs.earlier import Filter
-from gateway.jobs.models import Format, Job
+from gateway.jobs.models import BOUNDS, Format, Job
 from gateway.jobs.segments import keep
 from gateway.operations import Credential
 from gateway.webhooks import address
 from gateway.webhooks.address import AddressError
 
 NO_JOB_RUN: Final = "none"
-BOUNDS: Final = {"rate": (1, 1_000_000), "priority": (-100, 100), "chunk_events": (1, 10_000)}
-"""What wishes may be, ends included."""
 UPLOADS: Final = "uploads"
 """Where inputs lie in storage, each under its job's id."""
 _PIECE: Final = 1024 * 1024

@@ -35,6 +35,10 @@ AT_WORK: Final = (State.QUEUED, State.RUNNING, State.CANCELLING)
 """The states in which there is something to do."""
 
 
+BOUNDS: Final = {"rate": (1, 1_000_000), "priority": (-100, 100), "chunk_events": (1, 10_000)}
+"""What these columns of a job may be, ends included."""
+
+
 class Format(models.TextChoices):
     """How the input is written. Each may be gzipped, which is found out by looking."""
 

@@ -1,7 +1,6 @@
 """Sending a job's failures again, as a job of their own: as they were, or corrected. A failure is taken by one such job only."""
 
 import os
-import tempfile
 import uuid
 from array import array
 from collections.abc import Iterable, Iterator
@@ -11,11 +10,10 @@ from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import msgspec
 from django.conf import settings
-from django.db.models import Count
 from django.db.models.functions import Length
 from django.utils import timezone
 
@@ -25,6 +23,7 @@ from gateway.audit.models import Action, Call, Verb
 from gateway.forwarding.admission import DESTINATION, SOURCE
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.submission import Submission
+from gateway.jobs import incoming
 from gateway.jobs.checking import identified, message_id_in
 from gateway.jobs.formats import InputError, read
 from gateway.jobs.making import Wishes, admitted, digest_of, earlier_job, make
@@ -162,13 +161,6 @@ def wishes_of(job: Job) -> Wishes:
     return Wishes(job.ordered, job.rate, job.priority, job.chunk_events, window_from=job.window_from, window_to=job.window_to)
 
 
-def refusals(job: Job) -> list[dict[str, Any]]:
-    """How many failures of each reason there are: [{"reason": …, "failures": …}], most first. Raises LogUnavailableError."""
-    with log.available(), using_log(_READING_SECONDS):
-        found = Failure.objects.filter(job=job).values_list("reason").annotate(failures=Count("id")).order_by("-failures", "reason")
-        return [{"reason": reason, "failures": failures} for reason, failures in found]
-
-
 def _as_the_job(job: Job, submission: Submission) -> Submission:
     headers = {name: value for name, value in submission.headers.items() if name not in (SOURCE, DESTINATION)}
     headers |= {name: value for name, value in ((SOURCE, job.source), (DESTINATION, job.destination)) if value}
@@ -178,15 +170,12 @@ def _as_the_job(job: Job, submission: Submission) -> Submission:
 
 @contextmanager
 def _scratch() -> Iterator[BinaryIO]:
-    """A file beside storage, which can be moved there."""
-    Path(settings.MEDIA_ROOT).mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, path = tempfile.mkstemp(dir=settings.MEDIA_ROOT, prefix="incoming-")
-    try:
-        os.close(descriptor)
-        with Path(path).open("w+b") as file:
+    """A file for the new job's input."""
+    with incoming.begin() as file:
+        try:
             yield file
-    finally:
-        Path(path).unlink(missing_ok=True)
+        finally:
+            Path(file.name).unlink(missing_ok=True)
 
 
 def _write(job: Job, reason: str, file: BinaryIO) -> "array[int]":

@@ -7,7 +7,6 @@ from typing import Final
 from django.conf import settings
 
 from gateway.access.keys import principal_of
-from gateway.access.models import ALL
 from gateway.access.principal import Principal
 from gateway.audit.models import Channel
 from gateway.contract.body import Body
@@ -28,8 +27,6 @@ class CheckedBody(Body):
 
     def __init__(self, lines: Sequence[bytes]) -> None:
         super().__init__(lambda: _batch(lines))
-        # Read at once: the log wants size and digest of what was read.
-        self._received = _batch(lines)
         self._lines = lines
 
     def quick(self, operation: Operation) -> Reading:
@@ -47,8 +44,7 @@ def source_of(job: Job) -> str:
 def authorise(job: Job) -> Principal:
     """The job's client, as far as it may send this now; whoever is on the gateway's machine may. Raises NoKeyError, LogUnavailableError."""
     if not job.client:
-        everything = frozenset({ALL})
-        return Principal("", job.actor, "", everything, everything)
+        return Principal.without_key(job.actor)
     return principal_of(job.client, job.operation, source_of(job))
 
 

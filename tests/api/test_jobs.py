@@ -6,9 +6,8 @@ import uuid
 
 import pytest
 
-from gateway.api import jobs
 from gateway.audit.models import Action, Outcome
-from gateway.jobs import control, engine
+from gateway.jobs import control, engine, failures
 from gateway.jobs.lease import claim
 from gateway.jobs.models import Job
 from tests.conftest import EVENT, Rest
@@ -52,9 +51,9 @@ def test_a_faulty_line_is_a_failure_with_its_line(rest, sandbox):
     answer = make(rest, NDJSON + b'{"type": "track"}\nnonsense\n')
     finish()
     assert rest.get(answer["Location"]).json()["refused"] == 2
-    failures = rest.get(f"{answer['Location']}/failures")
-    assert failures["Content-Type"] == "application/x-ndjson"
-    rows = [json.loads(line) for line in failures.content.splitlines()]
+    found = rest.get(f"{answer['Location']}/failures")
+    assert found["Content-Type"] == "application/x-ndjson"
+    rows = [json.loads(line) for line in found.content.splitlines()]
     assert [(row["line"], row["reason"]) for row in rows] == [(6, "missing_user"), (7, "invalid_json")]
     assert json.loads(rest.get(f"{answer['Location']}/failures?reason=invalid_json&after={rows[0]['id']}").content)["line"] == 7
 
@@ -144,13 +143,13 @@ def test_a_dry_run_sends_nothing_and_counts(rest, sandbox):
 def test_a_list_of_large_failures_is_given_in_parts(rest, monkeypatch):
     place = make(rest, NDJSON + b"".join(b"%d nonsense\n" % number for number in range(5)))["Location"]
     finish()
-    monkeypatch.setattr(jobs, "_CHARACTERS", 25)
+    monkeypatch.setattr(failures, "MOST_CHARACTERS", 25)
     parts, after = [], 0
     while rows := [json.loads(line) for line in rest.get(f"{place}/failures?after={after}").content.splitlines()]:
         parts.append([row["event"] for row in rows])
         after = rows[-1]["id"]
     assert parts == [["0 nonsense", "1 nonsense"], ["2 nonsense", "3 nonsense"], ["4 nonsense"]]
-    monkeypatch.setattr(jobs, "_CHARACTERS", 1)
+    monkeypatch.setattr(failures, "MOST_CHARACTERS", 1)
     assert len(rest.get(f"{place}/failures").content.splitlines()) == 1
 
 

@@ -357,15 +357,14 @@ def test_the_download_has_the_events_and_is_recorded_with_its_reason(admin_clien
 
 
 def test_a_download_is_bounded(admin_client, monkeypatch):
-    monkeypatch.setattr("gateway.console.failures.MOST_ROWS", 3)
+    monkeypatch.setattr("gateway.jobs.failures.MOST_ROWS", 3)
     job = a_job(faulty=9)
     for line in range(9):
         a_failure(job, line)
     path = f"{JOBS}{job.id}/failures/download/"
     assert len(admin_client.post(path, {"why": "w"}).content.splitlines()) == 3
-    monkeypatch.setattr("gateway.console.failures.MOST_ROWS", 9)
-    monkeypatch.setattr("gateway.console.failures.MOST_CHARACTERS", 1)
-    monkeypatch.setattr("gateway.console.failures._AT_A_TIME", 2)
+    monkeypatch.setattr("gateway.jobs.failures.MOST_ROWS", 9)
+    monkeypatch.setattr("gateway.jobs.failures.MOST_CHARACTERS", 2 * len(SECRET))
     assert len(admin_client.post(path, {"why": "w"}).content.splitlines()) == 2
 
 

@@ -88,7 +88,7 @@ def test_a_full_disk_says_so(folder, monkeypatch):
         (folder / "full").symlink_to("/dev/full")
         return os.open(os.devnull, os.O_RDONLY), str(folder / "full")
 
-    monkeypatch.setattr("gateway.ingress.file_upload.tempfile.mkstemp", full)
+    monkeypatch.setattr("gateway.jobs.incoming.tempfile.mkstemp", full)
     upload = FileUpload({"headers": CHUNKED}, None, 10)
     left = [part(b"abc")]
 

@@ -21,7 +21,7 @@ from gateway.audit.models import Action, Call, Channel
 from gateway.contract.body import Body
 from gateway.forwarding.answer import Refusal
 from gateway.forwarding.submission import Submission
-from gateway.jobs import making, retrying
+from gateway.jobs import failures, making, retrying
 from gateway.jobs.making import Wishes
 from gateway.jobs.models import EVENT_CHARACTERS, Failure, Format, Job, State
 from gateway.jobs.retrying import retry_failed
@@ -110,7 +110,7 @@ def test_all_or_those_of_one_reason_and_each_once(state):
     with pytest.raises(Refusal) as raised:
         retry_failed(job, asked())
     assert (raised.value.status, raised.value.reason) == (409, "nothing_to_retry")
-    assert retrying.refusals(job) == [{"reason": "missing_user", "failures": 2}, {"reason": "number_overflow", "failures": 1}]
+    assert failures.by_reason(job) == [{"reason": "missing_user", "failures": 2}, {"reason": "number_overflow", "failures": 1}]
 
 
 def test_a_failure_of_a_running_job_that_comes_later_stays():

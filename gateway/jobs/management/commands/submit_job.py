@@ -14,7 +14,6 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from gateway.access.keys import local_actor
-from gateway.access.models import ALL
 from gateway.access.principal import Principal
 from gateway.audit.log import LogUnavailableError, available
 from gateway.audit.models import Channel, Result, new_id
@@ -87,10 +86,9 @@ class Command(BaseCommand):
             follow(job, self.stderr)
 
     def _submission(self, options: dict[str, Any], operation: str) -> Submission:
-        everything = frozenset({ALL})
         headers = {SOURCE: options["source"], DESTINATION: options["destination"], "Content-Type": "application/json"}
         return Submission(
-            principal=Principal("", local_actor(), "", everything, everything),
+            principal=Principal.without_key(local_actor()),
             operation=OPERATIONS[operation],
             body=Body.of(b""),
             channel=Channel.CLI,
